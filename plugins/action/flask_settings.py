@@ -1,0 +1,182 @@
+# Copyright (c) 2026, the flaskworks.static_media authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Control-node part of ``flask_settings``: see the module of that name for its documentation."""
+
+from __future__ import annotations
+
+import difflib
+import pathlib
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _settings
+
+ROLES = ("flask_app", "flask_static", "flask_media", "flask_site", "flask_verify")
+ROLES_DIRECTORY = pathlib.Path(__file__).resolve().parents[2] / "roles"
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Resolve and check all ``flask_*`` variables of the collection."""
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None
+    ) -> dict[str, t.Any]:
+        super().run(tmp, task_vars)
+        _unused, arguments = self.validate_argument_spec(
+            argument_spec={
+                "ask_app": {"type": "bool", "default": False},
+                "virtualenv": {"type": "path"},
+                "on_contradiction": {
+                    "type": "str",
+                    "choices": ["fail", "report"],
+                    "default": "fail",
+                },
+            }
+        )
+        variables = dict(task_vars or {})
+        values = self._values(variables)
+        name = values.get("flask_app_name")
+
+        self._refuse(name, _settings.description_problems(values))
+        settings = _settings.resolve(values)
+        settings["host"] = self._ask_host(values, variables)
+        self._refuse(name, _settings.host_problems(values, settings["host"]))
+        if arguments["ask_app"]:
+            app = self._ask_app(values, arguments, variables)
+            problems = _settings.app_problems(values, app)
+            if arguments["on_contradiction"] == "fail":
+                self._refuse(name, problems)
+            settings = _settings.with_app(values, settings, app)
+            settings["contradictions"] = [str(problem) for problem in problems]
+        return {"changed": False, "settings": settings}
+
+    def _values(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return every role variable, templated, typed and complete."""
+        specs: dict[str, t.Any] = {}
+        defaults: dict[str, t.Any] = {}
+        for role in ROLES:
+            meta = self._load(ROLES_DIRECTORY / role / "meta" / "argument_specs.yml")
+            specs.update(meta["argument_specs"]["main"]["options"])
+            defaults.update(self._load(ROLES_DIRECTORY / role / "defaults" / "main.yml"))
+        self._refuse_misspelt(variables, specs)
+
+        given = {**defaults, **{name: variables[name] for name in specs if name in variables}}
+        templar = self._templar.copy_with_new_env(available_variables={**defaults, **variables})
+        values = {name: templar.template(value) for name, value in given.items()}
+        for name, value in values.items():
+            # The validator would split a string at its commas.
+            if specs[name]["type"] == "list" and isinstance(value, str):
+                problem = _settings.Problem(
+                    name, value, "it is no list", f'Write ["{value}"], in brackets'
+                )
+                self._refuse(values.get("flask_app_name"), [problem])
+        result = ArgumentSpecValidator(_without_prose(specs)).validate(values)
+        if result.error_messages:
+            raise AnsibleActionFail(
+                "The description of the app can't be read; nothing was changed.\n  "
+                + "\n  ".join(result.error_messages)
+            )
+        return dict(result.validated_parameters)
+
+    def _load(self, path: pathlib.Path) -> dict[str, t.Any]:
+        data: dict[str, t.Any] = self._loader.load_from_file(str(path), **_TRUSTED)
+        return data
+
+    def _refuse_misspelt(self, variables: t.Iterable[str], specs: t.Mapping[str, t.Any]) -> None:
+        prefixes = tuple(f"{role}_" for role in ROLES)
+        for name in sorted(variables):
+            if name.startswith(prefixes) and name not in specs:
+                near = difflib.get_close_matches(name, specs, n=1, cutoff=0.85)
+                if near:
+                    raise AnsibleActionFail(
+                        f"{name} is no variable of this collection; nothing was changed. "
+                        f"Write {near[0]} instead."
+                    )
+
+    def _refuse(self, name: t.Any, problems: t.Sequence[_settings.Problem]) -> None:
+        if problems:
+            raise AnsibleActionFail(_settings.refusal(name, problems))
+
+    def _ask_host(self, values: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        return self._ask(
+            "flask_host_info",
+            {
+                "port": values["flask_site_port"],
+                "users": [values["flask_app_user"]],
+                "directories": [values["flask_static_root"], values["flask_media_root"]],
+            },
+            variables,
+        )
+
+    def _ask_app(
+        self, values: dict[str, t.Any], arguments: dict[str, t.Any], variables: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
+        if values.get("flask_static_mounts"):
+            return _settings.described_app(values["flask_static_mounts"])
+        settings = _settings.resolve(values)["app"]
+        virtualenv = arguments["virtualenv"] or settings["virtualenv"]
+        directory = settings["directory"]
+        if directory == settings["virtualenv"]:
+            directory = virtualenv
+        try:
+            answer = self._ask(
+                "flask_app_info",
+                {
+                    "virtualenv": virtualenv,
+                    "callable": settings["callable"],
+                    "user": settings["user"],
+                    "directory": directory,
+                    "environment_files": [settings["secret_key_file"], settings["env_file"]],
+                },
+                variables,
+            )
+        except AnsibleActionFail as failure:
+            if arguments["on_contradiction"] == "fail":
+                raise
+            return {**_settings.described_app([]), "asked": False, "error": str(failure)}
+        return {**answer["app"], "asked": answer["asked"], "error": None}
+
+    def _ask(
+        self, module: str, arguments: dict[str, t.Any], variables: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = self._execute_module(
+            module_name=f"flaskworks.static_media.{module}",
+            module_args=arguments,
+            task_vars=variables,
+        )
+        if result.get("failed"):
+            raise AnsibleActionFail(result.get("msg", f"{module} failed"), result=result)
+        return {
+            key: value
+            for key, value in result.items()
+            if key not in ("changed", "invocation", "failed") and not key.startswith("_")
+        }
+
+
+def _without_prose(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return role options as an argument spec, which knows no descriptions.
+
+    The default is dropped too: it may be a template, and the value is there already.
+    """
+    spec = {}
+    for name, option in options.items():
+        spec[name] = {
+            key: _without_prose(value) if key == "options" else value
+            for key, value in option.items()
+            if key not in ("description", "version_added", "default")
+        }
+    return spec
+
+
+try:
+    from ansible.template import trust_as_template  # noqa: F401
+except ImportError:
+    # ansible-core before 2.19 has no notion of trust: every string is a template.
+    _TRUSTED: dict[str, t.Any] = {}
+else:
+    _TRUSTED = {"trusted_as_template": True}

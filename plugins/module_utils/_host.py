@@ -1,0 +1,151 @@
+# Copyright (c) 2026, the flaskworks.static_media authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection. It can have breaking changes at any time.
+
+"""Facts of a host that decide whether a description can work there. Reads only."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import pwd
+import shutil
+import stat
+import sys
+import typing as t
+
+# include/net/tcp_states.h
+TCP_LISTEN = "0A"
+
+
+def service_manager() -> str:
+    """Return ``systemd`` or ``sysvinit``.
+
+    The test is sd_booted(3)'s own, so a container without systemd as PID 1 is told apart from a
+    host, whatever is installed.
+    """
+    return "systemd" if os.path.isdir("/run/systemd/system") else "sysvinit"
+
+
+def package_manager() -> str:
+    """Return ``apt`` or ``dnf``, by what is installed.
+
+    :raises LookupError: on a distribution of another family.
+    """
+    for name in ("apt", "dnf"):
+        if shutil.which(name, path="/usr/bin:/bin"):
+            return name
+    raise LookupError("This host has neither apt nor dnf. Debian, Ubuntu and the RHEL family are supported.")
+
+
+def has_ipv6(proc: str = "/proc") -> bool:
+    """Return whether the kernel has an IPv6 address at all, as on ``lo``."""
+    try:
+        with open(os.path.join(proc, "net/if_inet6"), encoding="ascii") as lines:
+            return any(True for _unused in lines)
+    except OSError:
+        return False
+
+
+def decode_address(text: str) -> str:
+    """Return the address of /proc/net/tcp's hexadecimal form (proc(5)).
+
+    Each group of 32 bits is in the host's byte order.
+    """
+    raw = bytes.fromhex(text)
+    if sys.byteorder == "little":
+        raw = b"".join(raw[index : index + 4][::-1] for index in range(0, len(raw), 4))
+    return str(ipaddress.ip_address(raw))
+
+
+def listeners(port: int, proc: str = "/proc") -> list[dict[str, t.Any]]:
+    """Return who listens on a TCP port: ``address``, ``pid`` and ``process``.
+
+    :return: ``pid`` and ``process`` are ``None`` where the process is not to be seen (another
+        user's, without root).
+    """
+    found = []
+    for table in ("tcp", "tcp6"):
+        try:
+            with open(os.path.join(proc, "net", table), encoding="ascii") as lines:
+                rows = [line.split() for line in lines][1:]
+        except OSError:
+            continue
+        for row in rows:
+            address, _sep, number = row[1].partition(":")
+            if row[3] == TCP_LISTEN and int(number, 16) == port:
+                found.append((decode_address(address), row[9]))
+    owners = _socket_owners({inode for _unused, inode in found}, proc)
+    return [
+        {
+            "address": f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
+            "pid": owners.get(inode, (None, None))[0],
+            "process": owners.get(inode, (None, None))[1],
+        }
+        for address, inode in found
+    ]
+
+
+def _socket_owners(inodes: set[str], proc: str) -> dict[str, tuple[int, str]]:
+    owners: dict[str, tuple[int, str]] = {}
+    if not inodes:
+        return owners
+    targets = {f"socket:[{inode}]": inode for inode in inodes}
+    for pid in filter(str.isdigit, os.listdir(proc)):
+        directory = os.path.join(proc, pid, "fd")
+        try:
+            for descriptor in os.listdir(directory):
+                inode = targets.get(os.readlink(os.path.join(directory, descriptor)))
+                if inode:
+                    with open(os.path.join(proc, pid, "comm"), encoding="utf-8") as comm:
+                        owners[inode] = (int(pid), comm.read().strip())
+        except OSError:
+            # The process ended meanwhile, or it is another user's.
+            continue
+    return owners
+
+
+def user_facts(name: str) -> dict[str, t.Any] | None:
+    """Return ``uid``, ``gid`` and ``home`` of a user, or ``None`` when there is none."""
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return {"uid": entry.pw_uid, "gid": entry.pw_gid, "home": entry.pw_dir}
+
+
+def directory_facts(path: str) -> dict[str, t.Any]:
+    """Return what a path is, where its links lead, and what it lies in.
+
+    :return: ``kind`` (``directory``, ``missing``, ``file`` or ``special file``), ``resolved``,
+        and the nearest ``virtualenv`` and ``checkout`` at or above it, or ``None``.
+    """
+    resolved = os.path.realpath(path)
+    ancestors = [resolved]
+    while ancestors[-1] != "/":
+        ancestors.append(os.path.dirname(ancestors[-1]))
+
+    def nearest(marker: str) -> str | None:
+        return next((a for a in ancestors if os.path.lexists(os.path.join(a, marker))), None)
+
+    try:
+        mode = os.stat(resolved).st_mode
+    except FileNotFoundError:
+        kind = "missing"
+    except NotADirectoryError:
+        kind = "file above"
+    else:
+        kind = (
+            "directory" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "special file"
+        )
+    return {
+        "kind": kind,
+        "resolved": resolved,
+        # https://docs.python.org/3/library/venv.html: the file that makes a virtualenv one
+        "virtualenv": nearest("pyvenv.cfg"),
+        "checkout": nearest(".git"),
+    }
+
+

@@ -1,0 +1,648 @@
+# Copyright (c) 2026, the flaskworks.static_media authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection. It can have breaking changes at any time.
+
+"""The rules that a description of an app obeys, and the settings derived from it.
+
+Three questions, each answered by a pure function that returns problems instead of raising, so
+that a user sees all of them at once:
+
+* :func:`description_problems`: can what the user wrote work on any host?
+* :func:`host_problems`: can it work on this host?
+* :func:`app_problems`: does the app itself agree?
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import posixpath
+import re
+import typing as t
+
+Values = t.Mapping[str, t.Any]
+Settings = dict[str, t.Any]
+
+# useradd's own rule, less what is no safe file name (shadow-utils, man 8 useradd).
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}\Z")
+RESERVED_NAMES = frozenset({"root", "nobody", "default", "www-data", "nginx", "daemon", "bin", "sys"})
+
+# What systemd ('%'), a shell and Nginx all read as themselves.
+SAFE_PATH = re.compile(r"/[\w.+@:/-]*\Z")
+SAFE_URL = re.compile(r"/(?:[A-Za-z0-9_.~-]+/)+\Z")
+DOMAIN = re.compile(
+    r"(?=.{1,253}\Z)(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})?(?:\.[A-Za-z0-9_-]{1,63})*\Z"
+)
+CALLABLE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_][\w.]*(?:\(.*\))?\Z")
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# https://nginx.org/en/docs/syntax.html
+SIZE = re.compile(r"(\d+)\s*([kKmMgG]?)(?:[iI]?[bB])?\Z")
+NGINX_TIME = re.compile(r"\d+(?:ms|[smhdwMy])?\Z")
+MODE = re.compile(r"[0-7]{3,4}\Z")
+
+# Emptied at boot or by age, private to one user, or the system's own.
+UNFIT_DIRECTORIES = (
+    "/tmp", "/var/tmp", "/home", "/root", "/run", "/var/run", "/dev", "/proc", "/sys", "/boot",
+    "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/var/cache",
+)
+TOO_WIDE_DIRECTORIES = ("/", "/var", "/var/www", "/var/lib", "/srv", "/opt", "/mnt", "/media")
+
+# Multipart boundaries and part headers come on top of the files (RFC 7578), and the app's own
+# page for a request that is too large must be reached before Nginx's.
+BODY_OVERHEAD_BYTES = 64 * 1024
+NGINX_DEFAULT_BODY_BYTES = 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Something in the description that can't work.
+
+    :ivar variable: the variable to change.
+    :ivar value: what it is now.
+    :ivar reason: why that can't work.
+    :ivar remedy: what to write instead.
+    """
+
+    variable: str
+    value: t.Any
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.variable} is {_shown(self.value)}: {self.reason}. {self.remedy}."
+
+
+def _shown(value: t.Any) -> str:
+    return "not set" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def parse_size(value: t.Any) -> int:
+    """Return a size in bytes.
+
+    :param value: an integer, or a string in Nginx's units (``512k``, ``16M``, ``1G``).
+    :raises ValueError: when it is no such size.
+    """
+    match = SIZE.match(str(value).strip())
+    if isinstance(value, bool) or match is None:
+        raise ValueError(f"{value!r} is no size")
+    size = int(match.group(1)) * 1024 ** " kmg".index(match.group(2).lower() or " ")
+    if size == 0:
+        raise ValueError("a size of 0 means 'no limit' to Nginx and 'nothing' to Flask")
+    return size
+
+
+def contains(outer: str, inner: str) -> bool:
+    """Whether ``inner`` is ``outer`` or lies in it; both absolute paths or URL prefixes."""
+    outer_parts = [part for part in outer.split("/") if part]
+    inner_parts = [part for part in inner.split("/") if part]
+    return inner_parts[: len(outer_parts)] == outer_parts
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two paths or URL prefixes are equal or nested."""
+    return contains(one, other) or contains(other, one)
+
+
+def description_problems(values: Values) -> list[Problem]:
+    """Return what in the user's description can't work on any host."""
+    problems = [
+        *_name_problems(values),
+        *_path_problems(values),
+        *_url_problems(values),
+        *_site_problems(values),
+        *_value_problems(values),
+        *_env_problems(values),
+    ]
+    if not any(problem.variable.endswith("_root") for problem in problems):
+        problems += _root_problems(values)
+    return problems
+
+
+def _name_problems(values: Values) -> t.Iterator[Problem]:
+    nginx_user = values["flask_site_nginx_user"]
+    for variable in ("flask_app_name", "flask_app_user", "flask_app_group"):
+        value = values[variable]
+        if not NAME.match(value):
+            yield Problem(
+                variable, value, "it is no safe name for a user, a service and a file",
+                "Write lower-case letters, digits, '-' and '_', beginning with a letter, 31 at most",
+            )
+        elif value in RESERVED_NAMES or value == nginx_user:
+            yield Problem(
+                variable, value, "that name belongs to the system or to Nginx",
+                "Write a name of the app's own, such as 'gallery'",
+            )
+    if not CALLABLE.match(values["flask_app_callable"]):
+        yield Problem(
+            "flask_app_callable", values["flask_app_callable"], "Gunicorn can't read it",
+            "Write 'module:app' or 'module:create_app()'",
+        )
+    if values["flask_app_service"] == "managed" and not values.get("flask_app_source"):
+        yield Problem(
+            "flask_app_source", values.get("flask_app_source"), "there is nothing to install",
+            "Write a project directory, a wheel, an sdist, a git URL or a requirement, "
+            "or set flask_app_service to 'external'",
+        )
+
+
+PATHS = (
+    "flask_app_root", "flask_app_virtualenv", "flask_app_directory", "flask_app_python",
+    "flask_app_env_file", "flask_app_socket", "flask_static_root", "flask_media_root",
+    "flask_site_conf_file", "flask_site_include_file",
+)
+
+
+def _path_problems(values: Values) -> t.Iterator[Problem]:
+    for variable in PATHS:
+        value = values[variable]
+        if not value.startswith("/"):
+            yield Problem(
+                variable, value, "a relative path means another place to each program",
+                "Write an absolute path, beginning with '/'",
+            )
+        elif not SAFE_PATH.match(value):
+            yield Problem(
+                variable, value,
+                "it has a character that systemd, a shell or Nginx reads as something else",
+                "Write letters, digits, and any of '. _ - + @ :'",
+            )
+        elif value != "/" and posixpath.normpath(value) != value.rstrip("/"):
+            yield Problem(
+                variable, value, "it is not written in its plain form",
+                f"Write {posixpath.normpath(value)!r}",
+            )
+
+
+def _root_problems(values: Values) -> t.Iterator[Problem]:
+    static, media = values["flask_static_root"], values["flask_media_root"]
+    for variable, value in (("flask_static_root", static), ("flask_media_root", media)):
+        kind = variable.split("_")[1]
+        advice = f"Write a directory of its own, such as '/var/www/{values['flask_app_name']}/{kind}'"
+        unfit = next((path for path in UNFIT_DIRECTORIES if contains(path, value)), None)
+        if unfit:
+            yield Problem(
+                variable, value,
+                f"{unfit} is emptied, private or the system's own; Nginx or the files would be lost there",
+                advice,
+            )
+        elif posixpath.normpath(value) in TOO_WIDE_DIRECTORIES:
+            yield Problem(variable, value, "that directory is shared with others", advice)
+        for owner in ("flask_app_root", "flask_app_virtualenv"):
+            if overlap(values[owner], value):
+                yield Problem(
+                    variable, value,
+                    f"{owner} is {values[owner]!r}, which a deploy replaces together with what is in it",
+                    advice,
+                )
+                break
+    if overlap(static, media):
+        yield Problem(
+            "flask_media_root", media,
+            f"flask_static_root is {static!r}: the two are the same or one lies in the other, "
+            "so uploads would be served, kept and replaced as if they were part of a release",
+            "Write two directories side by side, such as "
+            f"'/var/www/{values['flask_app_name']}/static' and '/var/www/{values['flask_app_name']}/media'",
+        )
+
+
+def _url_problem(variable: str, value: t.Any) -> Problem | None:
+    if value == "/":
+        reason, remedy = "it would take every request from the app", "Write a prefix such as '/media/'"
+    elif not isinstance(value, str) or not value.startswith("/") or not value.endswith("/"):
+        # A missing slash lets a location match its siblings: https://nginx.org/en/docs/http/ngx_http_core_module.html#alias
+        reason = "a prefix begins and ends with a slash"
+        remedy = f"Write {'/' + str(value).strip('/') + '/'!r}"
+    elif not SAFE_URL.match(value) or ".." in value.split("/") or "." in value.split("/"):
+        reason = "Nginx compares prefixes with the decoded and normalised path"
+        remedy = "Write letters, digits, and any of '. _ - ~' between single slashes, such as '/media/'"
+    elif any(part.startswith(".") for part in value.split("/")):
+        reason, remedy = "names with a leading dot are not served", "Write a prefix such as '/media/'"
+    else:
+        return None
+    return Problem(variable, value, reason, remedy)
+
+
+def _url_problems(values: Values) -> t.Iterator[Problem]:
+    media_problem = _url_problem("flask_media_url", values["flask_media_url"])
+    if media_problem:
+        yield media_problem
+    mounts = values.get("flask_static_mounts") or []
+    for index, mount in enumerate(mounts):
+        problem = _url_problem(f"flask_static_mounts[{index}].url", mount.get("url"))
+        if problem:
+            yield problem
+        elif not media_problem:
+            yield from _mount_problems(f"flask_static_mounts[{index}].url", mount["url"], values)
+        if not str(mount.get("folder", "")).startswith("/"):
+            yield Problem(
+                f"flask_static_mounts[{index}].folder", mount.get("folder"),
+                "a relative path means another place to each program", "Write an absolute path",
+            )
+
+
+def _mount_problems(variable: str, url: str, values: Values) -> t.Iterator[Problem]:
+    media_url = values["flask_media_url"]
+    if overlap(url, media_url):
+        yield Problem(
+            variable, url,
+            f"flask_media_url is {media_url!r}: the two prefixes are the same or one lies in the other",
+            "Set flask_media_url to a prefix of its own, such as '/media/' or '/uploads/'",
+        )
+
+
+def _site_problems(values: Values) -> t.Iterator[Problem]:
+    domains = values["flask_site_domains"]
+    if not isinstance(domains, list):
+        yield Problem(
+            "flask_site_domains", domains, "it is no list", f"Write [{json.dumps(str(domains))}]"
+        )
+    else:
+        if not domains and values["flask_site_mode"] == "server":
+            yield Problem(
+                "flask_site_domains", domains, "Nginx would not know which requests are the site's",
+                'Write the host names, such as ["gallery.example.com"]',
+            )
+        for domain in domains:
+            if not isinstance(domain, str) or not DOMAIN.match(domain):
+                yield Problem(
+                    "flask_site_domains", domain, "it is no host name",
+                    "Write names such as 'gallery.example.com', without scheme, port or path",
+                )
+        for domain in sorted({d for d in domains if isinstance(d, str) and domains.count(d) > 1}):
+            yield Problem("flask_site_domains", domain, "it stands there twice", "Write it once")
+    if not 1 <= values["flask_site_port"] <= 65535:
+        yield Problem(
+            "flask_site_port", values["flask_site_port"], "no such port", "Write one of 1 to 65535"
+        )
+    if not values["flask_site_conf_file"].endswith(".conf"):
+        yield Problem(
+            "flask_site_conf_file", values["flask_site_conf_file"], "Nginx includes only *.conf there",
+            "Write a name that ends in '.conf'",
+        )
+
+
+def _value_problems(values: Values) -> t.Iterator[Problem]:
+    for variable in ("flask_app_max_content_length", "flask_site_client_max_body_size"):
+        value = values.get(variable)
+        if value is not None:
+            try:
+                parse_size(value)
+            except ValueError as error:
+                yield Problem(variable, value, str(error), "Write a size such as '16M'")
+    app_limit, body_limit = (
+        _size_or_none(values.get(variable))
+        for variable in ("flask_app_max_content_length", "flask_site_client_max_body_size")
+    )
+    if app_limit and body_limit and body_limit < app_limit:
+        yield Problem(
+            "flask_site_client_max_body_size", values["flask_site_client_max_body_size"],
+            "Nginx would refuse what the app takes "
+            f"(flask_app_max_content_length is {values['flask_app_max_content_length']!r})",
+            "Leave it unset, to have it derived, or write a larger size",
+        )
+    if not NGINX_TIME.match(values["flask_static_expires"]):
+        yield Problem(
+            "flask_static_expires", values["flask_static_expires"], "it is no time of Nginx's",
+            "Write a number and a unit, such as '30d', '12h' or '1y'",
+        )
+    mode = values["flask_media_mode"]
+    if not MODE.match(mode):
+        yield Problem(
+            "flask_media_mode", mode, "it is no mode", "Write four octal digits in quotes, such as '2750'"
+        )
+    elif int(mode, 8) & 0o002 or int(mode, 8) & 0o700 != 0o700:
+        yield Problem(
+            "flask_media_mode", mode, "the app needs rwx there and nobody else may write",
+            "Write '2750', or '2755' where every user of the host may read uploads",
+        )
+    try:
+        re.compile(values["flask_static_fingerprint_regex"])
+    except re.error as error:
+        yield Problem(
+            "flask_static_fingerprint_regex", values["flask_static_fingerprint_regex"], str(error),
+            "Write a regular expression such as '-[0-9a-f]{32}[.]'",
+        )
+    for variable in ("flask_app_gunicorn_workers", "flask_app_gunicorn_timeout_seconds"):
+        if values[variable] < 1:
+            yield Problem(variable, values[variable], "at least 1 is needed", "Write a positive number")
+    if values["flask_verify_sample_files"] < 0:
+        yield Problem(
+            "flask_verify_sample_files", values["flask_verify_sample_files"], "it is no number of files",
+            "Write 0 or more",
+        )
+    yield from _inline_type_problems(values["flask_media_inline_types"])
+
+
+def _inline_type_problems(types: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    for mime_type, extensions in types.items():
+        if not re.match(r"[a-z]+/[a-z0-9.+-]+\Z", mime_type):
+            yield Problem(
+                "flask_media_inline_types", mime_type, "it is no MIME type", "Write one such as 'image/png'"
+            )
+        if mime_type in ("text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "application/xml"):
+            yield Problem(
+                "flask_media_inline_types", mime_type,
+                "an upload of that type can run script in the site's own origin",
+                "Leave it out: such files are then sent as downloads",
+            )
+        if not isinstance(extensions, list) or not all(
+            isinstance(item, str) and re.match(r"[a-z0-9]+\Z", item) for item in extensions
+        ):
+            yield Problem(
+                "flask_media_inline_types", {mime_type: extensions}, "its file extensions are no list of names",
+                f"Write {{{mime_type!r}: ['png']}} with extensions in lower case and without a dot",
+            )
+
+
+def _size_or_none(value: t.Any) -> int | None:
+    try:
+        return None if value is None else parse_size(value)
+    except ValueError:
+        return None
+
+
+def _owned_env(values: Values) -> dict[str, tuple[str, t.Any]]:
+    """The env variables that follow from others: name to (variable to set instead, value)."""
+    prefix = values["flask_app_env_prefix"]
+    return {
+        f"{prefix}_UPLOAD_FOLDER": ("flask_media_root", values["flask_media_root"]),
+        f"{prefix}_MEDIA_ROOT": ("flask_media_root", values["flask_media_root"]),
+        f"{prefix}_MEDIA_URL": ("flask_media_url", values["flask_media_url"]),
+        f"{prefix}_MAX_CONTENT_LENGTH": (
+            "flask_app_max_content_length",
+            _size_or_none(values.get("flask_app_max_content_length")),
+        ),
+    }
+
+
+def _env_problems(values: Values) -> t.Iterator[Problem]:
+    if not ENV_NAME.match(values["flask_app_env_prefix"]):
+        yield Problem(
+            "flask_app_env_prefix", values["flask_app_env_prefix"], "it can't begin a variable's name",
+            "Write the prefix that the app hands to from_prefixed_env(), such as 'FLASK'",
+        )
+    owned = _owned_env(values)
+    for name, value in values["flask_app_env"].items():
+        if not isinstance(name, str) or not ENV_NAME.match(name):
+            yield Problem(
+                "flask_app_env", name, "it is no name of an environment variable",
+                "Write letters, digits and '_', not beginning with a digit",
+            )
+        elif name in owned:
+            yield Problem(
+                f"flask_app_env.{name}", value, "it follows from another variable, and the two could differ",
+                f"Set {owned[name][0]} instead",
+            )
+        elif isinstance(value, str) and CONTROL.search(value):
+            # The value may be a secret: it is not shown.
+            yield Problem(
+                f"flask_app_env.{name}", "(hidden)", "it has a line break or another control character",
+                "Write it on one line, for instance encoded in base64",
+            )
+
+
+def derived_env(values: Values) -> dict[str, t.Any]:
+    """Return the app's environment as far as it follows from other variables.
+
+    ``flask_app_env`` is kept out of it, since settings are shown and that may hold secrets.
+    """
+    return {name: value for name, (_unused, value) in _owned_env(values).items() if value is not None}
+
+
+def resolve(values: Values) -> Settings:
+    """Return the settings that follow from a description without problems.
+
+    The result is what every role's tasks and templates read.
+    """
+    name = values["flask_app_name"]
+    env_file = values["flask_app_env_file"]
+    media_root = values["flask_media_root"].rstrip("/")
+    static_root = values["flask_static_root"].rstrip("/")
+    return {
+        "app": {
+            **_section(values, "flask_app_"),
+            "env": derived_env(values),
+            "secret_key_file": posixpath.join(posixpath.dirname(env_file), "secret_key.env"),
+            "socket_directory": posixpath.dirname(values["flask_app_socket"]),
+            "gunicorn_file": posixpath.join(posixpath.dirname(env_file), "gunicorn.conf.py"),
+        },
+        "static": {**_section(values, "flask_static_"), "root": static_root},
+        "media": {**_section(values, "flask_media_"), "root": media_root},
+        "site": {
+            **_section(values, "flask_site_"),
+            "client_max_body_size_bytes": client_max_body_size_bytes(values, None),
+            "url": _site_url(values),
+            # A variable's name in Nginx has no '-'.
+            "variable": "flask_" + name.replace("-", "_"),
+        },
+        "verify": _section(values, "flask_verify_"),
+        "parents": delivery_parents(name, static_root, media_root),
+    }
+
+
+def _section(values: Values, prefix: str) -> dict[str, t.Any]:
+    return {
+        name[len(prefix) :]: value
+        for name, value in values.items()
+        if name.startswith(prefix) and name != "flask_app_env"
+    }
+
+
+def _site_url(values: Values) -> str:
+    domains = values["flask_site_domains"] or ["localhost"]
+    port = values["flask_site_port"]
+    return f"http://{domains[0]}" + ("" if port == 80 else f":{port}")
+
+
+def delivery_parents(name: str, static_root: str, media_root: str) -> list[str]:
+    """Return those directories right above the roots that are the app's own.
+
+    Any other parent is somebody else's, and its mode is not ours to set.
+    """
+    parents = {posixpath.dirname(static_root), posixpath.dirname(media_root)}
+    return sorted(parent for parent in parents if posixpath.basename(parent) == name)
+
+
+def client_max_body_size_bytes(values: Values, max_content_length: int | None) -> int:
+    """Return Nginx's body limit: what the user says, or a little more than the app's.
+
+    :param max_content_length: the app's own ``MAX_CONTENT_LENGTH`` in bytes, when known.
+    """
+    explicit = _size_or_none(values.get("flask_site_client_max_body_size"))
+    limit = max_content_length or _size_or_none(values.get("flask_app_max_content_length"))
+    if explicit is not None:
+        return explicit
+    return limit + limit // 10 + BODY_OVERHEAD_BYTES if limit else NGINX_DEFAULT_BODY_BYTES
+
+
+def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> list[Problem]:
+    """Return what in the description can't work on this host.
+
+    :param host: the answer of the module ``flask_host_info``.
+    """
+    return [
+        *_listener_problems(values, host),
+        *_user_problems(values, host),
+        *_directory_problems(values, host),
+    ]
+
+
+def _listener_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    if values["flask_site_mode"] != "server":
+        return
+    for listener in host["listeners"]:
+        if listener["process"] not in ("nginx", None):
+            yield Problem(
+                "flask_site_port", values["flask_site_port"],
+                f"{listener['process']} (process {listener['pid']}) listens on "
+                f"{listener['address']} already",
+                "Write a free port, or stop that program",
+            )
+            return
+
+
+def _user_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    user = host["users"][values["flask_app_user"]]
+    if user is None:
+        return
+    if user["uid"] == 0:
+        yield Problem(
+            "flask_app_user", values["flask_app_user"], "that user is root (uid 0)",
+            "Write a user of the app's own",
+        )
+    elif values["flask_app_service"] == "managed" and user["home"] != values["flask_app_root"]:
+        yield Problem(
+            "flask_app_user", values["flask_app_user"],
+            f"that user exists and is somebody else's (uid {user['uid']}, home {user['home']})",
+            "Write a name that is free",
+        )
+
+
+def _directory_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    name = values["flask_app_name"]
+    for variable in ("flask_static_root", "flask_media_root"):
+        facts = host["directories"][values[variable]]
+        kind = variable.split("_")[1]
+        remedy = f"Write a directory that no deploy replaces, such as '/var/www/{name}/{kind}'"
+        for what, holder in (("a virtualenv", facts["virtualenv"]), ("a git checkout", facts["checkout"])):
+            if holder:
+                yield Problem(variable, values[variable], f"{holder} is {what}", remedy)
+        unfit = next((path for path in UNFIT_DIRECTORIES if contains(path, facts["resolved"])), None)
+        if unfit:
+            yield Problem(
+                variable, values[variable], f"it is a link to {facts['resolved']}, in {unfit}", remedy
+            )
+        if facts["kind"] not in ("directory", "missing"):
+            yield Problem(variable, values[variable], f"there is a {facts['kind']} of that name", remedy)
+    static, media = (
+        host["directories"][values[variable]]["resolved"]
+        for variable in ("flask_static_root", "flask_media_root")
+    )
+    if overlap(static, media):
+        yield Problem(
+            "flask_media_root", values["flask_media_root"],
+            f"behind its links it is {media}, and the static root is {static}: the same or nested",
+            "Write two directories side by side",
+        )
+
+
+def app_problems(values: Values, app: t.Mapping[str, t.Any]) -> list[Problem]:
+    """Return where the app's own answer contradicts the description.
+
+    :param app: the answer of the module ``flask_app_info``.
+    """
+    return [*_app_mount_problems(values, app), *_app_config_problems(values, app["config"])]
+
+
+def _app_mount_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    for mount in app["mounts"]:
+        variable = f"the app's static_url_path (endpoint {mount['endpoint']!r})"
+        problem = _url_problem(variable, mount["url"])
+        if problem:
+            yield dataclasses.replace(
+                problem, remedy="Write Flask(static_url_path='/static') or another prefix of its own"
+            )
+        else:
+            yield from _mount_problems(variable, mount["url"], values)
+        if mount["folder"] and overlap(mount["folder"], values["flask_media_root"]):
+            yield Problem(
+                "flask_media_root", values["flask_media_root"],
+                f"it overlaps the app's static folder {mount['folder']}",
+                "Write a directory of its own",
+            )
+
+
+def _app_config_problems(values: Values, config: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    for key in ("UPLOAD_FOLDER", "MEDIA_ROOT"):
+        folder = config.get(key)
+        if folder is not None and posixpath.normpath(str(folder)) != posixpath.normpath(
+            values["flask_media_root"]
+        ):
+            yield Problem(
+                f"the app's {key}", folder,
+                f"flask_media_root is {values['flask_media_root']!r}: the app would write to one place "
+                "while Nginx serves another",
+                "Let the app call app.config.from_prefixed_env() after its own defaults "
+                f"(the env file sets {values['flask_app_env_prefix']}_{key}), or set flask_media_root to the app's path",
+            )
+            return
+    limit = config.get("MAX_CONTENT_LENGTH")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
+        yield Problem(
+            "the app's MAX_CONTENT_LENGTH", limit,
+            "Flask compares it with a number, so every request with a body would fail",
+            "Set flask_app_max_content_length, which hands it over in bytes",
+        )
+
+
+def with_app(values: Values, settings: Settings, app: t.Mapping[str, t.Any]) -> Settings:
+    """Return the settings completed by the app's own answer."""
+    limit = app["config"].get("MAX_CONTENT_LENGTH")
+    return {
+        **settings,
+        "static": {
+            **settings["static"],
+            "mounts": served_mounts(settings["static"]["root"], app["mounts"]),
+        },
+        "site": {
+            **settings["site"],
+            "client_max_body_size_bytes": client_max_body_size_bytes(
+                values, limit if isinstance(limit, int) else None
+            ),
+        },
+        "answer": dict(app),
+    }
+
+
+def served_mounts(
+    static_root: str, mounts: t.Iterable[t.Mapping[str, t.Any]]
+) -> list[dict[str, t.Any]]:
+    """Return the mounts that a URL can reach, each with the directory it is published to."""
+    return [
+        {
+            "endpoint": mount.get("endpoint"),
+            "url": mount["url"],
+            "folder": mount["folder"],
+            "directory": static_root + mount["url"].rstrip("/"),
+        }
+        for mount in mounts
+        if not mount.get("shadowed_by")
+    ]
+
+
+def described_app(mounts: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
+    """Return what ``flask_app_info`` would, for an app described by ``flask_static_mounts``."""
+    return {
+        "mounts": [{"endpoint": None, "shadowed_by": None, **mount} for mount in mounts],
+        "config": {},
+    }
+
+
+def refusal(name: t.Any, problems: t.Sequence[Problem]) -> str:
+    """Return the message that refuses a description."""
+    number = len(problems)
+    head = f"{name}: {number} problem{'s' if number > 1 else ''} in the description; nothing was changed."
+    return "\n".join([head, *(f"  {index}. {problem}" for index, problem in enumerate(problems, 1))])

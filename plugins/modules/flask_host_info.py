@@ -1,0 +1,117 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, the flaskworks.static_media authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: flask_host_info
+short_description: Facts of a host that decide whether an app can be set up there
+version_added: 0.1.0
+description:
+  - Tells which service manager runs the host, who listens on a port, what a user name and a directory stand for.
+  - M(flaskworks.static_media.flask_settings) judges a description by these facts before the first change.
+attributes:
+  check_mode:
+    description: Can run in check mode and return the same.
+    support: full
+  diff_mode:
+    description: Changes nothing, so there is nothing to show.
+    support: none
+options:
+  port:
+    description: TCP port whose listeners are looked up.
+    type: int
+    required: true
+  users:
+    description: Names of users to look up.
+    type: list
+    elements: str
+    default: []
+  directories:
+    description: Directories to look up.
+    type: list
+    elements: path
+    default: []
+author:
+  - flaskworks (@flaskworks)
+"""
+
+EXAMPLES = r"""
+- name: Ask who listens on port 80
+  flaskworks.static_media.flask_host_info:
+    port: 80
+  register: host
+"""
+
+RETURN = r"""
+service_manager:
+  description: V(systemd) where it is PID 1, else V(sysvinit).
+  returned: always
+  type: str
+  sample: systemd
+package_manager:
+  description: V(apt) or V(dnf).
+  returned: always
+  type: str
+  sample: apt
+ipv6:
+  description: Whether the host has an IPv6 address, C(lo)'s included.
+  returned: always
+  type: bool
+  sample: true
+listeners:
+  description: Who listens on O(port). Process and pid are null where they are not to be seen.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - {address: "0.0.0.0:80", pid: 812, process: nginx}
+users:
+  description: For each of O(users) its uid, gid and home, or null.
+  returned: always
+  type: dict
+  sample:
+    gallery: {uid: 998, gid: 998, home: /opt/gallery}
+directories:
+  description:
+    - For each of O(directories) its kind, the path behind its links, and the virtualenv and git checkout that it lies in.
+  returned: always
+  type: dict
+  sample:
+    /var/www/gallery/media: {kind: directory, resolved: /var/www/gallery/media, virtualenv: null, checkout: null}
+"""
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _host  # noqa: E402
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "port": {"type": "int", "required": True},
+            "users": {"type": "list", "elements": "str", "default": []},
+            "directories": {"type": "list", "elements": "path", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        package_manager = _host.package_manager()
+    except LookupError as error:
+        module.fail_json(msg=error.args[0])
+    module.exit_json(
+        changed=False,
+        package_manager=package_manager,
+        service_manager=_host.service_manager(),
+        ipv6=_host.has_ipv6(),
+        listeners=_host.listeners(module.params["port"]),
+        users={name: _host.user_facts(name) for name in module.params["users"]},
+        directories={path: _host.directory_facts(path) for path in module.params["directories"]},
+    )
+
+
+if __name__ == "__main__":
+    main()

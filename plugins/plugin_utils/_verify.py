@@ -1,0 +1,468 @@
+# Copyright (c) 2026, the flaskworks.static_media authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection. It can have breaking changes at any time.
+
+"""From evidence to a report: which checks pass, and what is wrong where one fails.
+
+Everything here is a pure function of evidence that modules and ``ansible.builtin.uri`` gathered.
+A *check* says whether something holds; a *finding* names the one component at fault, so a fault
+that fails five checks is still one finding.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import posixpath
+import re
+import typing as t
+import urllib.parse
+
+from ansible_collections.flaskworks.static_media.plugins.module_utils._settings import (
+    contains,
+    overlap,
+)
+
+Evidence = t.Mapping[str, t.Any]
+
+# Nginx's ETag is the hexadecimal mtime and size, Werkzeug's is "float-size-adler32":
+# src/http/ngx_http_core_module.c, ngx_http_set_etag; werkzeug.utils.send_file.
+NGINX_ETAG = re.compile(r'(?:W/)?"[0-9a-f]{6,16}-([0-9a-f]+)"\Z')
+WERKZEUG_ETAG = re.compile(r'"\d+\.\d+-\d+-\d+"\Z')
+
+TITLES = {
+    "url-prefixes-differ": "Static and media have different URL prefixes",
+    "directories-differ": "Static and media have different directories",
+    "upload-folder": "UPLOAD_FOLDER is the media directory",
+    "served-by-nginx": "Nginx serves both, with the right alias",
+    "app-writes-media": "The app's process can write media",
+    "nginx-reads-both": "Nginx can read both",
+    "uploads-survive-redeploy": "Uploads are out of reach of a redeploy",
+    "direct-requests": "Direct requests for static and media files give 200",
+    "missing-is-404": "A missing file is a 404 of Nginx's, not of the app's",
+    "no-listing": "Directories are not listed",
+    "app-answers": "The app answers behind Nginx",
+}
+
+CAPITAL_FAULTS = {
+    "not-traversable": "{user} can't pass through it",
+    "not-readable": "{user} can't read it",
+    "not-writable": "{user} can't write there",
+    "read-only-filesystem": "{user} can't write there: the file system is read-only",
+    "acl-mask": "its ACL would let {user} in, but the ACL's mask takes that away",
+    "missing": "it isn't there",
+}
+
+
+@dataclasses.dataclass
+class Check:
+    """A thing verified; ``status`` is ``pass``, ``fail`` or ``skip``."""
+
+    id: str
+    status: str
+    evidence: str
+
+    @property
+    def title(self) -> str:
+        """What the check claims, in words."""
+        return TITLES[self.id]
+
+
+@dataclasses.dataclass
+class Finding:
+    """A fault: the component at fault, how it shows, and the mend, which never widens access."""
+
+    id: str
+    severity: str
+    component: str
+    message: str
+    evidence: str
+    fix: str
+
+
+def requests(settings: Evidence, static: Evidence, canary: Evidence) -> list[dict[str, t.Any]]:
+    """Return the requests that the proof needs, each as ``ansible.builtin.uri`` wants it.
+
+    :param static: what ``static_release`` says of the published tree.
+    :param canary: what ``media_canary`` wrote.
+    """
+    site, media = settings["site"], settings["media"]
+    host = (site["domains"] or ["localhost"])[0].replace("*.", "www.")
+    base = f"http://{settings['verify']['address']}:{site['port']}"
+    absent = "flask-verify-absent-" + hashlib.sha256(str(canary.get("name")).encode()).hexdigest()[:12]
+
+    wanted: list[tuple[str, str, dict[str, t.Any]]] = []
+    for mount in static.get("mounts") or []:
+        sample = mount.get("sample")
+        if sample:
+            wanted.append(("static", mount["url"] + sample["path"], {"size": sample["size"]}))
+    if canary.get("written"):
+        wanted.append(("media", media["url"] + canary["name"], {"size": canary["size"]}))
+    prefixes = [mount["url"] for mount in static.get("mounts") or []] + [media["url"]]
+    wanted += [("absent", prefix + absent, {}) for prefix in prefixes]
+    wanted += [("directory", prefix, {}) for prefix in prefixes]
+    if site["proxy"]:
+        wanted.append(("app", "/", {}))
+    return [
+        {
+            "kind": kind,
+            "path": path,
+            "url": base + urllib.parse.quote(path),
+            "headers": {"Host": host, "Accept-Encoding": "identity"},
+            **extra,
+        }
+        for kind, path, extra in wanted
+    ]
+
+
+class Proof:
+    """Judges one app on one host.
+
+    :ivar settings: the answer of ``flask_settings``.
+    :ivar access: the answers of ``path_access_info``, by user.
+    :ivar canary: the answer of ``media_canary``.
+    :ivar static: the answer of ``static_release`` in check mode.
+    :ivar responses: the results of ``ansible.builtin.uri``, each with its request as ``item``.
+    """
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.settings = evidence["settings"]
+        self.canary = evidence["canary"]
+        self.static = evidence["static"]
+        self.responses = evidence["responses"]
+        self.access = {
+            self.settings["app"]["user"]: evidence["app_access"],
+            self.settings["site"]["nginx_user"]: evidence["nginx_access"],
+        }
+        self.findings: list[Finding] = []
+        self.checks: list[Check] = []
+
+    def judge(self) -> None:
+        """Fill ``checks`` and ``findings``."""
+        self._judge_prefixes()
+        self._judge_directories()
+        self._judge_upload_folder()
+        self._judge_access()
+        self._judge_survival()
+        self._judge_responses()
+        order = list(TITLES)
+        self.checks.sort(key=lambda check: order.index(check.id))
+
+    def report(self, host: str, now: datetime.datetime) -> dict[str, t.Any]:
+        """Return the report, in the format of schema 1."""
+        return {
+            "schema": 1,
+            "host": host,
+            "app": self.settings["app"]["name"],
+            "url": self.settings["site"]["url"],
+            "ok": all(check.status != "fail" for check in self.checks),
+            "generated": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "checks": [{**dataclasses.asdict(check), "title": check.title} for check in self.checks],
+            "findings": [dataclasses.asdict(finding) for finding in self.findings],
+        }
+
+    def _check(self, check_id: str, problems: t.Sequence[str], evidence: str) -> None:
+        self.checks.append(
+            Check(check_id, "fail" if problems else "pass", "; ".join(problems) or evidence)
+        )
+
+    def _skip(self, check_id: str, reason: str) -> None:
+        self.checks.append(Check(check_id, "skip", reason))
+
+    def _find(
+        self, finding_id: str, component: str, message: str, evidence: str, fix: str
+    ) -> None:
+        if not any((found.id, found.component) == (finding_id, component) for found in self.findings):
+            self.findings.append(Finding(finding_id, "error", component, message, evidence, fix))
+
+    @property
+    def _mounts(self) -> list[dict[str, t.Any]]:
+        return list(self.settings["static"]["mounts"] or [])
+
+    def _judge_prefixes(self) -> None:
+        media_url = self.settings["media"]["url"]
+        clashes = [mount["url"] for mount in self._mounts if overlap(mount["url"], media_url)]
+        for url in clashes:
+            self._find(
+                "static-url-mismatch", url,
+                f"the static prefix {url} and the media prefix {media_url} are the same or nested",
+                f"app: {url}, flask_media_url: {media_url}",
+                "Set flask_media_url to a prefix of its own.",
+            )  # fmt: skip
+        shown = ", ".join(mount["url"] for mount in self._mounts) or "no static mount"
+        self._check("url-prefixes-differ", clashes, f"{shown} and {media_url}")
+
+    def _judge_directories(self) -> None:
+        roots = self.settings["static"]["root"], self.settings["media"]["root"]
+        static, media = (self.settings["host"]["directories"][root]["resolved"] for root in roots)
+        problems = [f"{static} and {media} are the same or nested"] if overlap(static, media) else []
+        if problems:
+            self._find(
+                "shared-directory", media, "static and media share a directory", problems[0],
+                "Set flask_static_root and flask_media_root to two directories side by side.",
+            )  # fmt: skip
+        self._check("directories-differ", problems, f"{static} and {media}")
+
+    def _judge_upload_folder(self) -> None:
+        root = self.settings["media"]["root"]
+        answer = self.settings["answer"]
+        if not answer.get("asked"):
+            reason = answer.get("error") or "the app is described by flask_static_mounts and was not asked"
+            if answer.get("error"):
+                self._check("upload-folder", [f"the app can't be imported: {reason}"], "")
+                return
+            self._skip("upload-folder", reason)
+            return
+        folder = answer["config"].get("UPLOAD_FOLDER") or answer["config"].get("MEDIA_ROOT")
+        problems = []
+        if folder is None:
+            problems = ["the app has neither UPLOAD_FOLDER nor MEDIA_ROOT in its config"]
+        elif not str(folder).startswith("/"):
+            problems = [f"the app's UPLOAD_FOLDER is {folder}, a relative path"]
+        elif posixpath.normpath(folder) != posixpath.normpath(root):
+            problems = [f"the app writes to {folder}, Nginx serves {root}"]
+        if problems:
+            relative = folder is not None and not str(folder).startswith("/")
+            self._find(
+                "upload-folder-relative" if relative else "upload-folder-mismatch",
+                f"UPLOAD_FOLDER of {self.settings['app']['callable']}", problems[0],
+                f"UPLOAD_FOLDER={folder}, flask_media_root={root}",
+                "Call app.config.from_prefixed_env() in the app, after its own defaults, and save to "
+                'current_app.config["UPLOAD_FOLDER"].',
+            )  # fmt: skip
+        self._check("upload-folder", problems, f"the app answers {folder}")
+
+    def _judge_access(self) -> None:
+        app_user = self.settings["app"]["user"]
+        nginx_user = self.settings["site"]["nginx_user"]
+        app_problems = self._access_problems(app_user)
+        if not app_problems and not self.canary.get("written"):
+            error = self.canary.get("error") or {}
+            app_problems = [f"writing failed: {error.get('strerror', 'unknown error')}"]
+            self._find(
+                error.get("reason") if error.get("reason") in CAPITAL_FAULTS else "not-writable",
+                self.settings["media"]["root"],
+                f"{app_user} may write there by its modes, and yet can't", app_problems[0],
+                "Look for a read-only mount or a full disk; the app's service must list the media root "
+                "in ReadWritePaths=.",
+            )  # fmt: skip
+        self._check(
+            "app-writes-media", app_problems,
+            f"{app_user} wrote {self.canary.get('name')}, {self.canary.get('mode')}",
+        )  # fmt: skip
+        nginx_problems = self._access_problems(nginx_user)
+        paths = self.access[nginx_user]
+        checked = sum(path.get("samples", {}).get("checked", 0) for path in paths if path.get("samples"))
+        self._check(
+            "nginx-reads-both", nginx_problems,
+            f"{nginx_user} reads {', '.join(path['path'] for path in paths)} and {checked} files in them",
+        )  # fmt: skip
+
+    def _access_problems(self, user: str) -> list[str]:
+        problems = []
+        for answer in self.access[user]:
+            if not answer["allowed"]:
+                problems.append(self._blocked(user, answer))
+            samples = answer.get("samples") or {}
+            for sample in samples.get("unreadable", []):
+                path = sample["path"] if isinstance(sample, dict) else sample
+                mode = sample.get("mode", "") if isinstance(sample, dict) else ""
+                problems.append(f"{user} can't read {path} {mode}".rstrip())
+                self._find(
+                    "not-readable", path, f"{user} can't read this upload", f"mode {mode}, {answer['path']}",
+                    "Save uploads with open() or FileStorage.save(); after mkstemp() or NamedTemporaryFile "
+                    "call os.fchmod(fd, 0o640), and mend this one by: "
+                    f"chgrp {self.settings['media']['group']} FILE && chmod 0640 FILE",
+                )  # fmt: skip
+        return problems
+
+    def _blocked(self, user: str, answer: Evidence) -> str:
+        stop = answer["blocked_by"] or {"component": answer["path"], "reason": "not-readable"}
+        component, reason = stop["component"], stop["reason"]
+        media_root = self.settings["media"]["root"]
+        shown = " ".join(
+            str(part)
+            for part in (stop.get("mode"), f"{stop.get('owner')}:{stop.get('group')}")
+            if part and part != "None:None"
+        )
+        finding = reason
+        if reason == "missing":
+            finding = "media-missing" if contains(component, media_root) else "static-missing"
+        message = CAPITAL_FAULTS.get(reason, reason).format(user=user)
+        self._find(
+            finding, component, message, f"{component} {shown}".strip(),
+            self._access_fix(reason, component, user),
+        )  # fmt: skip
+        return f"{component} ({shown or reason}): {message}"
+
+    def _access_fix(self, reason: str, component: str, user: str) -> str:
+        owned = (
+            self.settings["static"]["root"],
+            self.settings["media"]["root"],
+            *self.settings["parents"],
+        )
+        if component in owned:
+            return "Run the site playbook again: it sets owner, group and mode of that directory."
+        if reason == "not-traversable":
+            return f"Let {user} pass, not list: chmod o+x {component}"
+        return f"See to it that {user} gets there by its group; never by mode 777."
+
+    def _judge_survival(self) -> None:
+        media = self.settings["media"]["root"]
+        facts = self.settings["host"]["directories"][media]
+        problems = [
+            f"{media} lies in {path}"
+            for path in (self.settings["app"]["root"], facts["virtualenv"], facts["checkout"])
+            if path and contains(path, facts["resolved"])
+        ]
+        for problem in problems:
+            self._find(
+                "media-in-release", media, "a deploy replaces what the uploads lie in", problem,
+                "Set flask_media_root to a directory of its own, and move the uploads there.",
+            )  # fmt: skip
+        self._check(
+            "uploads-survive-redeploy", problems,
+            f"{facts['resolved']} is outside {self.settings['app']['root']}, every virtualenv and checkout",
+        )  # fmt: skip
+
+    def _judge_responses(self) -> None:
+        answers: dict[str, list[_Answer]] = {}
+        for result in self.responses:
+            answers.setdefault(result["item"]["kind"], []).append(_Answer(result))
+        files = answers.get("static", []) + answers.get("media", [])
+        if not files:
+            for check_id in ("served-by-nginx", "direct-requests"):
+                self._check(check_id, ["there is no known file to ask for"], "")
+        else:
+            self._judge_files(files)
+        self._judge_simple(
+            "missing-is-404", answers.get("absent", []), lambda a: a.status == 404 and not a.by_app
+        )
+        self._judge_simple(
+            "no-listing", answers.get("directory", []), lambda a: a.status in (403, 404)
+        )
+        if self.settings["site"]["proxy"]:
+            self._judge_simple("app-answers", answers.get("app", []), lambda a: 200 <= a.status < 500)
+
+    def _judge_files(self, files: list[_Answer]) -> None:
+        self._check(
+            "direct-requests",
+            [str(answer) for answer in files if answer.status != 200],
+            f"{len(files)} of {len(files)}: " + ", ".join(answer.path for answer in files),
+        )
+        wrong = [answer for answer in files if not self._is_right(answer)]
+        self._check(
+            "served-by-nginx",
+            [f"{answer} {answer.served_by}" for answer in wrong],
+            f"{files[-1]}, ETag {files[-1].etag}, byte for byte",
+        )
+        explained = bool(self.findings)
+        for answer in wrong:
+            if not explained or answer.by_app:
+                self._find_misrouted(answer)
+
+    def _is_right(self, answer: _Answer) -> bool:
+        if not answer.by_nginx or answer.size != answer.expected_size:
+            return False
+        return answer.kind == "static" or answer.content == self.canary.get("content")
+
+    def _find_misrouted(self, answer: _Answer) -> None:
+        site = self.settings["site"]
+        if answer.status < 0:
+            self._find(
+                "nginx-not-serving", f"port {site['port']}", "Nginx doesn't answer", answer.message,
+                "Start Nginx, and read its error log if it won't start.",
+            )  # fmt: skip
+        elif answer.by_app:
+            self._find(
+                "served-by-app", answer.path, "the app serves this file, not Nginx", f"ETag {answer.etag}",
+                f"Run the site playbook, or include {site['include_file']} in your server block.",
+            )  # fmt: skip
+        elif answer.status == 200:
+            self._find(
+                "alias-wrong-path", answer.path, "Nginx serves another file than the published one",
+                f"{answer.size} bytes, {answer.expected_size} expected",
+                "Run the site playbook, and look for another server block or location of that name.",
+            )  # fmt: skip
+        else:
+            self._find(
+                "location-missing", answer.path, f"Nginx answers {answer.status} for a file that is there",
+                str(answer),
+                "Run the site playbook; with flask_site_mode=include, see to it that your server block "
+                f"includes {site['include_file']}.",
+            )  # fmt: skip
+
+    def _judge_simple(
+        self, check_id: str, answers: list[_Answer], holds: t.Callable[[_Answer], bool]
+    ) -> None:
+        if not answers:
+            self._skip(check_id, "nothing to ask for")
+            return
+        self._check(
+            check_id,
+            [str(answer) for answer in answers if not holds(answer)],
+            ", ".join(str(answer) for answer in answers),
+        )
+
+
+class _Answer:
+    """One response, and what can be told from it."""
+
+    def __init__(self, result: Evidence) -> None:
+        self.kind: str = result["item"]["kind"]
+        self.path: str = result["item"]["path"]
+        self.expected_size: int | None = result["item"].get("size")
+        self.status: int = int(result.get("status", -1))
+        self.message: str = str(result.get("msg", ""))
+        self.etag: str = str(result.get("etag", ""))
+        self.content: str | None = result.get("content")
+        length = result.get("content_length")
+        self.size: int | None = int(length) if length is not None else None
+        self._disposition = str(result.get("content_disposition", ""))
+
+    @property
+    def by_nginx(self) -> bool:
+        """Whether Nginx itself sent this file."""
+        return self.status == 200 and bool(NGINX_ETAG.match(self.etag))
+
+    @property
+    def by_app(self) -> bool:
+        """Whether Flask sent it: its ETag, or its own 404 page, which carries a doctype."""
+        if WERKZEUG_ETAG.match(self.etag) or self._disposition.startswith("inline; filename"):
+            return True
+        body = (self.content or "").lstrip().lower()
+        return self.status == 404 and "nginx" not in body and body.startswith("<!doctype")
+
+    @property
+    def served_by(self) -> str:
+        """Who answered, in words."""
+        return "by the app" if self.by_app else "by Nginx" if self.by_nginx else "by nobody known"
+
+    def __str__(self) -> str:
+        return f"GET {self.path} {self.status if self.status > 0 else 'no answer'}"
+
+
+def summary(report: Evidence, report_path: str) -> str:
+    """Return the report as a person reads it on a terminal."""
+    marks = {"pass": "✓", "fail": "✗", "skip": "–"}
+    width = max(len(check["title"]) for check in report["checks"])
+    lines = [f"{report['app']} on {report['host']}: {report['url']}/", ""]
+    for check in report["checks"]:
+        evidence = check["evidence"] if len(check["evidence"]) <= 100 else check["evidence"][:97] + "…"
+        lines.append(f"  {marks[check['status']]} {check['title']:<{width}}  {evidence}")
+    for finding in report["findings"]:
+        lines += [
+            "",
+            f"  {finding['id']}: {finding['component']}",
+            f"    {finding['message']}",
+            f"    seen: {finding['evidence']}",
+            f"    mend: {finding['fix']}",
+        ]
+    count = {status: sum(check["status"] == status for check in report["checks"]) for status in marks}
+    verdict = f"{count['pass']} passed, {count['fail']} failed" + (
+        f", {count['skip']} not checked" if count["skip"] else ""
+    )
+    return "\n".join([*lines, "", f"  {verdict}. Report: {report_path}"])

@@ -1,0 +1,29 @@
+"""Make the collection importable as ``ansible_collections.flaskworks.static_media``.
+
+The parent of ``ansible_collections`` is taken from ``COLLECTION_PARENT`` (the built and installed
+tarball, in ``make test``); without it, from a link to this checkout.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def _collection_parent() -> str:
+    installed = os.environ.get("COLLECTION_PARENT")
+    if installed:
+        return installed
+    parent = Path(tempfile.mkdtemp(prefix="flaskworks-unit-"))
+    namespace = parent / "ansible_collections" / "flaskworks"
+    namespace.mkdir(parents=True)
+    (namespace / "static_media").symlink_to(CHECKOUT)
+    return str(parent)
+
+
+_AnsibleCollectionFinder(paths=[_collection_parent()])._install()
