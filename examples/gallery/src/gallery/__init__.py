@@ -1,0 +1,52 @@
+"""A small photo gallery whose static files and uploads are served by Nginx."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask, send_from_directory
+from flask_bootstrap import Bootstrap5
+from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from . import about, config, errors, fingerprint, pages
+
+
+def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
+    """Build the app from the ``FLASK_…`` environment; ``overrides`` win over it."""
+    app = Flask(__name__)
+    app.config.from_object(config.Defaults)
+    app.config.from_prefixed_env()
+    app.config.update(overrides or {})
+    config.check(app.config)
+
+    # Nginx is the one proxy in front, and sets all four headers itself.
+    app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+        app.wsgi_app, x_for=1, x_proto=1, x_host=1, x_prefix=1
+    )
+
+    Bootstrap5(app)
+    CSRFProtect(app)
+    errors.init_app(app)
+    fingerprint.init_app(app)
+    app.register_blueprint(pages.blueprint)
+    app.register_blueprint(about.blueprint)
+    _add_media_rule(app)
+    return app
+
+
+def _add_media_rule(app: Flask) -> None:
+    """Let ``url_for('media', …)`` build the URLs that Nginx answers.
+
+    Only the development server, which has no Nginx in front, answers them itself.
+    """
+    rule = app.config["MEDIA_URL"] + "<path:filename>"
+    if not app.debug:
+        app.add_url_rule(rule, endpoint="media", build_only=True)
+        return
+
+    def media(filename: str) -> Any:
+        return send_from_directory(app.config["UPLOAD_FOLDER"], filename)
+
+    app.add_url_rule(rule, view_func=media)

@@ -1,0 +1,76 @@
+"""The app's settings: its defaults, and a check that refuses what would fail later."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Mapping
+from typing import Any
+
+
+class Defaults:
+    MEDIA_URL = "/media/"
+    MAX_CONTENT_LENGTH = 16 * 1024 * 1024
+    MAX_IMAGE_PIXELS = 50_000_000
+    PICTURES_PER_PAGE = 48
+    BOOTSTRAP_SERVE_LOCAL = True
+    SESSION_COOKIE_SAMESITE = "Lax"
+
+
+class ConfigError(ValueError):
+    """A setting that the app can't run with."""
+
+
+def check(config: Mapping[str, Any]) -> None:
+    _check_upload_folder(config.get("UPLOAD_FOLDER"))
+    _check_media_url(config["MEDIA_URL"])
+    for name in ("MAX_CONTENT_LENGTH", "MAX_IMAGE_PIXELS", "PICTURES_PER_PAGE"):
+        _check_count(name, config[name])
+    _check_secret_key(config.get("SECRET_KEY"))
+
+
+def _check_upload_folder(value: object) -> None:
+    advice = (
+        "Set FLASK_UPLOAD_FOLDER to the absolute path of the directory for uploads,"
+        " such as /var/www/gallery/media."
+    )
+    if not value:
+        raise ConfigError(f"UPLOAD_FOLDER is not set. {advice}")
+    if not isinstance(value, str) or not os.path.isabs(value):
+        raise ConfigError(f"UPLOAD_FOLDER is {value!r}, which is no absolute path. {advice}")
+
+
+def _check_media_url(value: object) -> None:
+    # "<" would begin a variable part of the URL rule.
+    if (
+        isinstance(value, str)
+        and len(value) > 2
+        and value.startswith("/")
+        and value.endswith("/")
+        and not set(value) & set("<>?#")
+    ):
+        return
+    raise ConfigError(
+        f"MEDIA_URL is {value!r}. Set FLASK_MEDIA_URL to a path that begins and ends"
+        " with a slash, such as /media/."
+    )
+
+
+def _check_count(name: str, value: object) -> None:
+    # from_prefixed_env() reads values as JSON: "16M" stays a string, and comparing it
+    # with a request's length would fail at every upload.
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return
+    raise ConfigError(
+        f"{name} is {value!r}. Set FLASK_{name} to a whole number above zero,"
+        f" such as {getattr(Defaults, name)}."
+    )
+
+
+def _check_secret_key(value: object) -> None:
+    if isinstance(value, str) and value:
+        return
+    problem = "is not set" if not value else "is not text (it reads as JSON)"
+    raise ConfigError(
+        f"SECRET_KEY {problem}. Set FLASK_SECRET_KEY to a long random text, the same for"
+        " every worker process: it signs the sessions that protect the upload form."
+    )
