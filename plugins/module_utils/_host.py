@@ -88,23 +88,48 @@ def listeners(port: int, proc: str = "/proc") -> list[dict[str, t.Any]]:
     ]
 
 
+def socket_process(path: str, proc: str = "/proc") -> int | None:
+    """Return the id of the process that listens on a unix socket, or ``None``.
+
+    With socket activation PID 1 holds the socket too, and is passed over. Of a master and its
+    workers the oldest is the master.
+    """
+    inodes = set()
+    try:
+        with open(os.path.join(proc, "net/unix"), encoding="utf-8", errors="surrogateescape") as lines:
+            for line in lines:
+                fields = line.split(maxsplit=7)
+                # __SO_ACCEPTCON, include/linux/net.h
+                if len(fields) == 8 and fields[7].rstrip("\n") == path and int(fields[3], 16) & 0x10000:
+                    inodes.add(fields[6])
+    except OSError:
+        return None
+    holders = [pid for pid, _name, _inode in _holders(inodes, proc) if pid != 1]
+    return min(holders, default=None)
+
+
 def _socket_owners(inodes: set[str], proc: str) -> dict[str, tuple[int, str]]:
-    owners: dict[str, tuple[int, str]] = {}
-    if not inodes:
-        return owners
+    return {inode: (pid, name) for pid, name, inode in _holders(inodes, proc)}
+
+
+def _holders(inodes: set[str], proc: str) -> t.Iterator[tuple[int, str, str]]:
+    """Yield pid, name and inode of each process that holds one of these sockets."""
     targets = {f"socket:[{inode}]": inode for inode in inodes}
+    if not targets:
+        return
     for pid in filter(str.isdigit, os.listdir(proc)):
         directory = os.path.join(proc, pid, "fd")
         try:
-            for descriptor in os.listdir(directory):
-                inode = targets.get(os.readlink(os.path.join(directory, descriptor)))
-                if inode:
-                    with open(os.path.join(proc, pid, "comm"), encoding="utf-8") as comm:
-                        owners[inode] = (int(pid), comm.read().strip())
+            links = {os.readlink(os.path.join(directory, name)) for name in os.listdir(directory)}
+            held = links & targets.keys()
+            if held:
+                with open(os.path.join(proc, pid, "comm"), encoding="utf-8") as comm:
+                    name = comm.read().strip()
         except OSError:
             # The process ended meanwhile, or it is another user's.
             continue
-    return owners
+        for link in held:
+            yield int(pid), name, targets[link]
 
 
 def user_facts(name: str) -> dict[str, t.Any] | None:

@@ -77,7 +77,7 @@ def identify(text: str) -> Source:
     :raises SourceError: saying what to write instead.
     """
     path = pathlib.Path(text).expanduser()
-    if path.is_dir():
+    if text and path.is_dir():
         if not any((path / name).is_file() for name in ("pyproject.toml", "setup.py")):
             raise SourceError(
                 f"{path} has no pyproject.toml, so pip can't install it. Add one, with at least a "
