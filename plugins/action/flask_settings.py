@@ -107,7 +107,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "flask_host_info",
             {
                 "port": values["flask_site_port"],
-                "socket": values["flask_app_socket"],
+                "upstream": values["flask_site_upstream"],
                 "users": [values["flask_app_user"]],
                 "directories": [values["flask_static_root"], values["flask_media_root"]],
             },

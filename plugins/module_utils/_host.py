@@ -88,6 +88,14 @@ def listeners(port: int, proc: str = "/proc") -> list[dict[str, t.Any]]:
     ]
 
 
+def upstream_process(upstream: str, proc: str = "/proc") -> int | None:
+    """Return the id of the process that listens at ``unix:/path`` or ``host:port``, or ``None``."""
+    if upstream.startswith("unix:"):
+        return socket_process(upstream[len("unix:") :], proc)
+    port = int(upstream.rpartition(":")[2])
+    return min((found["pid"] for found in listeners(port, proc) if found["pid"]), default=None)
+
+
 def socket_process(path: str, proc: str = "/proc") -> int | None:
     """Return the id of the process that listens on a unix socket, or ``None``.
 
@@ -118,18 +126,33 @@ def _holders(inodes: set[str], proc: str) -> t.Iterator[tuple[int, str, str]]:
     if not targets:
         return
     for pid in filter(str.isdigit, os.listdir(proc)):
-        directory = os.path.join(proc, pid, "fd")
+        held = set(_links(os.path.join(proc, pid, "fd"))) & targets.keys()
+        if held:
+            name = _first_line(os.path.join(proc, pid, "comm"))
+            for link in held:
+                yield int(pid), name, targets[link]
+
+
+def _links(directory: str) -> t.Iterator[str]:
+    """Yield the targets of a directory's links, less those that vanish meanwhile."""
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        # The process ended, or it is another user's.
+        return
+    for name in names:
         try:
-            links = {os.readlink(os.path.join(directory, name)) for name in os.listdir(directory)}
-            held = links & targets.keys()
-            if held:
-                with open(os.path.join(proc, pid, "comm"), encoding="utf-8") as comm:
-                    name = comm.read().strip()
+            yield os.readlink(os.path.join(directory, name))
         except OSError:
-            # The process ended meanwhile, or it is another user's.
             continue
-        for link in held:
-            yield int(pid), name, targets[link]
+
+
+def _first_line(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.readline().strip()
+    except OSError:
+        return ""
 
 
 def user_facts(name: str) -> dict[str, t.Any] | None:

@@ -40,6 +40,7 @@ ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # https://nginx.org/en/docs/syntax.html
 SIZE = re.compile(r"(\d+)\s*([kKmMgG]?)(?:[iI]?[bB])?\Z")
+UPSTREAM = re.compile(r"(?:unix:(?P<path>/[\w.+@:/-]+)|(?:[\w.-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5}))\Z")
 NGINX_TIME = re.compile(r"\d+(?:ms|[smhdwMy])?\Z")
 MODE = re.compile(r"[0-7]{3,4}\Z")
 
@@ -277,6 +278,11 @@ def _site_problems(values: Values) -> t.Iterator[Problem]:
         yield Problem(
             "flask_site_port", values["flask_site_port"], "no such port", "Write one of 1 to 65535"
         )
+    if not UPSTREAM.match(values["flask_site_upstream"]):
+        yield Problem(
+            "flask_site_upstream", values["flask_site_upstream"], "Nginx can't pass requests there",
+            "Write 'unix:/path/to/socket' or 'host:port', without a scheme",
+        )
     if not values["flask_site_conf_file"].endswith(".conf"):
         yield Problem(
             "flask_site_conf_file", values["flask_site_conf_file"], "Nginx includes only *.conf there",
@@ -435,6 +441,7 @@ def resolve(values: Values) -> Settings:
             **_section(values, "flask_site_"),
             "client_max_body_size_bytes": client_max_body_size_bytes(values, None),
             "url": _site_url(values),
+            "proxy_pass": _proxy_pass(values["flask_site_upstream"]),
             # A variable's name in Nginx has no '-'.
             "variable": "flask_" + name.replace("-", "_"),
         },
@@ -449,6 +456,11 @@ def _section(values: Values, prefix: str) -> dict[str, t.Any]:
         for name, value in values.items()
         if name.startswith(prefix) and name != "flask_app_env"
     }
+
+
+def _proxy_pass(upstream: str) -> str:
+    """Return the URL of an upstream, as https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_pass wants it."""
+    return f"http://{upstream}" + (":" if upstream.startswith("unix:") else "")
 
 
 def _site_url(values: Values) -> str:

@@ -1,0 +1,74 @@
+"""Facts of a host, asked of this one."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _host
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("0100007F", "127.0.0.1"),
+        ("00000000", "0.0.0.0"),
+        ("00000000000000000000000001000000", "::1"),
+    ],
+)
+def test_addresses_are_decoded(text: str, address: str) -> None:
+    # The samples are of a little-endian kernel, as x86 and ARM are.
+    assert _host.decode_address(text) == address
+
+
+def test_a_listener_is_found_with_its_process() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        (found,) = _host.listeners(port)
+        assert found["address"] == f"127.0.0.1:{port}"
+        assert found["pid"] == os.getpid()
+        assert _host.upstream_process(f"127.0.0.1:{port}") == os.getpid()
+    assert _host.listeners(port) == []
+    assert _host.upstream_process(f"127.0.0.1:{port}") is None
+
+
+def test_the_process_behind_a_unix_socket_is_found(tmp_path: Path) -> None:
+    path = str(tmp_path / "app.sock")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        assert _host.upstream_process(f"unix:{path}") is None, "bound, but not listening"
+        server.listen()
+        assert _host.upstream_process(f"unix:{path}") == os.getpid()
+
+
+def test_a_host_without_proc_has_no_answers(tmp_path: Path) -> None:
+    assert _host.listeners(80, str(tmp_path)) == []
+    assert _host.socket_process("/run/x.sock", str(tmp_path)) is None
+    assert _host.has_ipv6(str(tmp_path)) is False
+
+
+def test_users_are_known_or_none() -> None:
+    root = _host.user_facts("root")
+    assert root is not None
+    assert root["uid"] == 0
+    assert _host.user_facts("no-such-user") is None
+
+
+def test_a_directory_knows_what_it_lies_in(tmp_path: Path) -> None:
+    (tmp_path / "venv" / "var").mkdir(parents=True)
+    (tmp_path / "venv" / "pyvenv.cfg").write_text("")
+    (tmp_path / "checkout" / ".git").mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "checkout")
+    venv = str(tmp_path / "venv")
+    assert _host.directory_facts(f"{venv}/var")["virtualenv"] == venv
+    assert _host.directory_facts(f"{venv}/var/media/new")["virtualenv"] == venv
+    link = _host.directory_facts(str(tmp_path / "link" / "media"))
+    assert link["checkout"] == str(tmp_path / "checkout")
+    assert link["resolved"] == str(tmp_path / "checkout" / "media")
+    assert _host.directory_facts(str(tmp_path))["kind"] == "directory"
+    assert _host.directory_facts(str(tmp_path / "file"))["kind"] == "file"
+    assert _host.directory_facts(str(tmp_path / "none"))["kind"] == "missing"
+    assert _host.directory_facts(str(tmp_path / "file" / "x"))["kind"] == "file above"
