@@ -107,7 +107,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "flask_host_info",
             {
                 "port": values["flask_site_port"],
-                "upstream": values["flask_site_upstream"],
+                "bind": values["flask_app_bind"],
                 "users": [values["flask_app_user"]],
                 "directories": [values["flask_static_root"], values["flask_media_root"]],
             },

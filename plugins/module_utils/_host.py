@@ -88,11 +88,11 @@ def listeners(port: int, proc: str = "/proc") -> list[dict[str, t.Any]]:
     ]
 
 
-def upstream_process(upstream: str, proc: str = "/proc") -> int | None:
+def bound_process(bind: str, proc: str = "/proc") -> int | None:
     """Return the id of the process that listens at ``unix:/path`` or ``host:port``, or ``None``."""
-    if upstream.startswith("unix:"):
-        return socket_process(upstream[len("unix:") :], proc)
-    port = int(upstream.rpartition(":")[2])
+    if bind.startswith("unix:"):
+        return socket_process(bind[len("unix:") :], proc)
+    port = int(bind.rpartition(":")[2])
     return min((found["pid"] for found in listeners(port, proc) if found["pid"]), default=None)
 
 

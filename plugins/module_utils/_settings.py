@@ -40,7 +40,7 @@ ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # https://nginx.org/en/docs/syntax.html
 SIZE = re.compile(r"(\d+)\s*([kKmMgG]?)(?:[iI]?[bB])?\Z")
-UPSTREAM = re.compile(r"(?:unix:(?P<path>/[\w.+@:/-]+)|(?:[\w.-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5}))\Z")
+BIND = re.compile(r"(?:unix:(?P<path>/[\w.+@:/-]+)|(?:[\w.-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5}))\Z")
 NGINX_TIME = re.compile(r"\d+(?:ms|[smhdwMy])?\Z")
 MODE = re.compile(r"[0-7]{3,4}\Z")
 
@@ -151,7 +151,7 @@ def _name_problems(values: Values) -> t.Iterator[Problem]:
 
 PATHS = (
     "flask_app_root", "flask_app_virtualenv", "flask_app_directory", "flask_app_python",
-    "flask_app_env_file", "flask_app_socket", "flask_static_root", "flask_media_root",
+    "flask_app_env_file", "flask_static_root", "flask_media_root",
     "flask_site_conf_file", "flask_site_include_file",
 )
 
@@ -278,9 +278,9 @@ def _site_problems(values: Values) -> t.Iterator[Problem]:
         yield Problem(
             "flask_site_port", values["flask_site_port"], "no such port", "Write one of 1 to 65535"
         )
-    if not UPSTREAM.match(values["flask_site_upstream"]):
+    if not BIND.match(values["flask_app_bind"]):
         yield Problem(
-            "flask_site_upstream", values["flask_site_upstream"], "Nginx can't pass requests there",
+            "flask_app_bind", values["flask_app_bind"], "neither Gunicorn nor Nginx can read it",
             "Write 'unix:/path/to/socket' or 'host:port', without a scheme",
         )
     if not values["flask_site_conf_file"].endswith(".conf"):
@@ -432,16 +432,20 @@ def resolve(values: Values) -> Settings:
             **_section(values, "flask_app_"),
             "env": derived_env(values),
             "secret_key_file": posixpath.join(posixpath.dirname(env_file), "secret_key.env"),
-            "socket_directory": posixpath.dirname(values["flask_app_socket"]),
+            "run_directory": f"/run/{name}",
             "gunicorn_file": posixpath.join(posixpath.dirname(env_file), "gunicorn.conf.py"),
         },
         "static": {**_section(values, "flask_static_"), "root": static_root},
-        "media": {**_section(values, "flask_media_"), "root": media_root},
+        "media": {
+            **_section(values, "flask_media_"),
+            "root": media_root,
+            "group": values.get("flask_media_group") or values["flask_site_nginx_user"],
+        },
         "site": {
             **_section(values, "flask_site_"),
             "client_max_body_size_bytes": client_max_body_size_bytes(values, None),
             "url": _site_url(values),
-            "proxy_pass": _proxy_pass(values["flask_site_upstream"]),
+            "proxy_pass": _proxy_pass(values["flask_app_bind"]),
             # A variable's name in Nginx has no '-'.
             "variable": "flask_" + name.replace("-", "_"),
         },
@@ -458,9 +462,9 @@ def _section(values: Values, prefix: str) -> dict[str, t.Any]:
     }
 
 
-def _proxy_pass(upstream: str) -> str:
-    """Return the URL of an upstream, as https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_pass wants it."""
-    return f"http://{upstream}" + (":" if upstream.startswith("unix:") else "")
+def _proxy_pass(bind: str) -> str:
+    """Return where Nginx passes requests, as https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_pass wants it."""
+    return f"http://{bind}" + (":" if bind.startswith("unix:") else "")
 
 
 def _site_url(values: Values) -> str:

@@ -25,7 +25,7 @@ options:
     description: TCP port whose listeners are looked up.
     type: int
     required: true
-  upstream:
+  bind:
     description: Where the app listens, as C(unix:/path) or C(host:port).
     type: str
     required: true
@@ -47,7 +47,7 @@ EXAMPLES = r"""
 - name: Ask who listens on port 80
   flaskworks.static_media.flask_host_info:
     port: 80
-    upstream: unix:/run/gallery/gallery.sock
+    bind: unix:/run/gallery/gallery.sock
   register: host
 """
 
@@ -75,7 +75,7 @@ listeners:
   sample:
     - {address: "0.0.0.0:80", pid: 812, process: nginx}
 app_process_id:
-  description: Process that listens on O(upstream), or null.
+  description: Process that listens on O(bind), or null.
   returned: always
   type: int
   sample: 1204
@@ -103,7 +103,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "port": {"type": "int", "required": True},
-            "upstream": {"type": "str", "required": True},
+            "bind": {"type": "str", "required": True},
             "users": {"type": "list", "elements": "str", "default": []},
             "directories": {"type": "list", "elements": "path", "default": []},
         },
@@ -119,7 +119,7 @@ def main() -> None:
         service_manager=_host.service_manager(),
         ipv6=_host.has_ipv6(),
         listeners=_host.listeners(module.params["port"]),
-        app_process_id=_host.upstream_process(module.params["upstream"]),
+        app_process_id=_host.bound_process(module.params["bind"]),
         users={name: _host.user_facts(name) for name in module.params["users"]},
         directories={path: _host.directory_facts(path) for path in module.params["directories"]},
     )

@@ -24,7 +24,7 @@ LEFT_OUT = frozenset(
         ".git", ".hg", ".svn", ".venv", "venv", ".tox", ".nox", "node_modules", "__pycache__",
         ".mypy_cache", ".pytest_cache", ".ruff_cache", "instance", ".env",
     }
-)  # fmt: skip
+)
 LEFT_OUT_SUFFIXES = (".pyc", ".pyo", ".egg-info")
 SDIST_SUFFIXES = (".tar.gz", ".tgz", ".zip")
 
@@ -156,7 +156,7 @@ def _git(*arguments: str, cwd: str | None = None) -> str:
             ["git", *arguments],
             cwd=cwd, check=True, capture_output=True, text=True,
             env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
-        )  # fmt: skip
+        )
     except FileNotFoundError:
         raise SourceError("git is not installed on the control node. Install it.") from None
     except subprocess.CalledProcessError as error:

@@ -47,13 +47,14 @@ TITLES = {
     "app-answers": "The app answers behind Nginx",
 }
 
-CAPITAL_FAULTS = {
+ACCESS_FAULTS = {
     "not-traversable": "{user} can't pass through it",
     "not-readable": "{user} can't read it",
     "not-writable": "{user} can't write there",
     "read-only-filesystem": "{user} can't write there: the file system is read-only",
     "acl-mask": "its ACL would let {user} in, but the ACL's mask takes that away",
     "missing": "it isn't there",
+    "not-a-directory": "it is no directory",
 }
 
 
@@ -191,7 +192,7 @@ class Proof:
                 f"the static prefix {url} and the media prefix {media_url} are the same or nested",
                 f"app: {url}, flask_media_url: {media_url}",
                 "Set flask_media_url to a prefix of its own.",
-            )  # fmt: skip
+            )
         shown = ", ".join(mount["url"] for mount in self._mounts) or "no static mount"
         self._check("url-prefixes-differ", clashes, f"{shown} and {media_url}")
 
@@ -203,7 +204,7 @@ class Proof:
             self._find(
                 "shared-directory", media, "static and media share a directory", problems[0],
                 "Set flask_static_root and flask_media_root to two directories side by side.",
-            )  # fmt: skip
+            )
         self._check("directories-differ", problems, f"{static} and {media}")
 
     def _judge_upload_folder(self) -> None:
@@ -232,7 +233,7 @@ class Proof:
                 f"UPLOAD_FOLDER={folder}, flask_media_root={root}",
                 "Call app.config.from_prefixed_env() in the app, after its own defaults, and save to "
                 'current_app.config["UPLOAD_FOLDER"].',
-            )  # fmt: skip
+            )
         self._check("upload-folder", problems, f"the app answers {folder}")
 
     def _judge_access(self) -> None:
@@ -243,23 +244,23 @@ class Proof:
             error = self.canary.get("error") or {}
             app_problems = [f"writing failed: {error.get('strerror', 'unknown error')}"]
             self._find(
-                error.get("reason") if error.get("reason") in CAPITAL_FAULTS else "not-writable",
+                error.get("reason") if error.get("reason") in ACCESS_FAULTS else "not-writable",
                 self.settings["media"]["root"],
                 f"{app_user} may write there by its modes, and yet can't", app_problems[0],
                 "Look for a read-only mount or a full disk; the app's service must list the media root "
                 "in ReadWritePaths=.",
-            )  # fmt: skip
+            )
         self._check(
             "app-writes-media", app_problems,
             f"{app_user} wrote {self.canary.get('name')}, {self.canary.get('mode')}",
-        )  # fmt: skip
+        )
         nginx_problems = self._access_problems(nginx_user)
         paths = self.access[nginx_user]
         checked = sum(path.get("samples", {}).get("checked", 0) for path in paths if path.get("samples"))
         self._check(
             "nginx-reads-both", nginx_problems,
             f"{nginx_user} reads {', '.join(path['path'] for path in paths)} and {checked} files in them",
-        )  # fmt: skip
+        )
 
     def _access_problems(self, user: str) -> list[str]:
         problems = []
@@ -268,15 +269,19 @@ class Proof:
                 problems.append(self._blocked(user, answer))
             samples = answer.get("samples") or {}
             for sample in samples.get("unreadable", []):
-                path = sample["path"] if isinstance(sample, dict) else sample
-                mode = sample.get("mode", "") if isinstance(sample, dict) else ""
-                problems.append(f"{user} can't read {path} {mode}".rstrip())
+                problems.append(f"{user} can't read {sample['path']}, mode {sample['mode']}")
                 self._find(
-                    "not-readable", path, f"{user} can't read this upload", f"mode {mode}, {answer['path']}",
-                    "Save uploads with open() or FileStorage.save(); after mkstemp() or NamedTemporaryFile "
-                    "call os.fchmod(fd, 0o640), and mend this one by: "
+                    sample["reason"],
+                    sample["component"],
+                    f"{user} can't read this upload",
+                    f"mode {sample['mode']}, {sample['owner']}:{sample['group']}",
+                    "Save uploads with open() or FileStorage.save(); after mkstemp() or "
+                    "NamedTemporaryFile call os.fchmod(fd, 0o640). Mend this one by: "
                     f"chgrp {self.settings['media']['group']} FILE && chmod 0640 FILE",
-                )  # fmt: skip
+                )
+            hidden = samples.get("unreadable_count", 0) - len(samples.get("unreadable", []))
+            if hidden > 0:
+                problems.append(f"and {hidden} more")
         return problems
 
     def _blocked(self, user: str, answer: Evidence) -> str:
@@ -291,11 +296,11 @@ class Proof:
         finding = reason
         if reason == "missing":
             finding = "media-missing" if contains(component, media_root) else "static-missing"
-        message = CAPITAL_FAULTS.get(reason, reason).format(user=user)
+        message = ACCESS_FAULTS.get(reason, reason).format(user=user)
         self._find(
             finding, component, message, f"{component} {shown}".strip(),
             self._access_fix(reason, component, user),
-        )  # fmt: skip
+        )
         return f"{component} ({shown or reason}): {message}"
 
     def _access_fix(self, reason: str, component: str, user: str) -> str:
@@ -322,11 +327,11 @@ class Proof:
             self._find(
                 "media-in-release", media, "a deploy replaces what the uploads lie in", problem,
                 "Set flask_media_root to a directory of its own, and move the uploads there.",
-            )  # fmt: skip
+            )
         self._check(
             "uploads-survive-redeploy", problems,
             f"{facts['resolved']} is outside {self.settings['app']['root']}, every virtualenv and checkout",
-        )  # fmt: skip
+        )
 
     def _judge_responses(self) -> None:
         answers: dict[str, list[_Answer]] = {}
@@ -338,14 +343,31 @@ class Proof:
                 self._check(check_id, ["there is no known file to ask for"], "")
         else:
             self._judge_files(files)
-        self._judge_simple(
-            "missing-is-404", answers.get("absent", []), lambda a: a.status == 404 and not a.by_app
+        self._judge_each(
+            "missing-is-404",
+            answers.get("absent", []),
+            lambda answer: answer.status == 404 and not answer.by_app,
+            "served-by-app",
+            "a request for a file that isn't there reaches the app",
+            "Give the location try_files $uri =404, as the site playbook does.",
         )
-        self._judge_simple(
-            "no-listing", answers.get("directory", []), lambda a: a.status in (403, 404)
+        self._judge_each(
+            "no-listing",
+            answers.get("directory", []),
+            lambda answer: answer.status in (403, 404),
+            "directory-listing",
+            "the directory answers by itself",
+            "Take autoindex and index out of the location, as the site playbook does.",
         )
         if self.settings["site"]["proxy"]:
-            self._judge_simple("app-answers", answers.get("app", []), lambda a: 200 <= a.status < 500)
+            self._judge_each(
+                "app-answers",
+                answers.get("app", []),
+                lambda answer: 200 <= answer.status < 500,
+                "app-not-answering",
+                "the app behind Nginx fails",
+                f"Read the log of the service {self.settings['app']['name']}.",
+            )
 
     def _judge_files(self, files: list[_Answer]) -> None:
         self._check(
@@ -375,37 +397,45 @@ class Proof:
             self._find(
                 "nginx-not-serving", f"port {site['port']}", "Nginx doesn't answer", answer.message,
                 "Start Nginx, and read its error log if it won't start.",
-            )  # fmt: skip
+            )
         elif answer.by_app:
             self._find(
                 "served-by-app", answer.path, "the app serves this file, not Nginx", f"ETag {answer.etag}",
                 f"Run the site playbook, or include {site['include_file']} in your server block.",
-            )  # fmt: skip
+            )
         elif answer.status == 200:
             self._find(
                 "alias-wrong-path", answer.path, "Nginx serves another file than the published one",
                 f"{answer.size} bytes, {answer.expected_size} expected",
                 "Run the site playbook, and look for another server block or location of that name.",
-            )  # fmt: skip
+            )
         else:
             self._find(
                 "location-missing", answer.path, f"Nginx answers {answer.status} for a file that is there",
                 str(answer),
                 "Run the site playbook; with flask_site_mode=include, see to it that your server block "
                 f"includes {site['include_file']}.",
-            )  # fmt: skip
+            )
 
-    def _judge_simple(
-        self, check_id: str, answers: list[_Answer], holds: t.Callable[[_Answer], bool]
+    def _judge_each(
+        self,
+        check_id: str,
+        answers: list[_Answer],
+        holds: t.Callable[[_Answer], bool],
+        finding_id: str,
+        message: str,
+        fix: str,
     ) -> None:
-        if not answers:
+        wrong = [answer for answer in answers if not holds(answer)]
+        for answer in wrong:
+            if answer.status < 0:
+                self._find_misrouted(answer)
+            else:
+                self._find(finding_id, answer.path, message, str(answer), fix)
+        if answers:
+            self._check(check_id, [str(a) for a in wrong], ", ".join(map(str, answers)))
+        else:
             self._skip(check_id, "nothing to ask for")
-            return
-        self._check(
-            check_id,
-            [str(answer) for answer in answers if not holds(answer)],
-            ", ".join(str(answer) for answer in answers),
-        )
 
 
 class _Answer:

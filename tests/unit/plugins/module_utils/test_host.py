@@ -29,18 +29,18 @@ def test_a_listener_is_found_with_its_process() -> None:
         (found,) = _host.listeners(port)
         assert found["address"] == f"127.0.0.1:{port}"
         assert found["pid"] == os.getpid()
-        assert _host.upstream_process(f"127.0.0.1:{port}") == os.getpid()
+        assert _host.bound_process(f"127.0.0.1:{port}") == os.getpid()
     assert _host.listeners(port) == []
-    assert _host.upstream_process(f"127.0.0.1:{port}") is None
+    assert _host.bound_process(f"127.0.0.1:{port}") is None
 
 
 def test_the_process_behind_a_unix_socket_is_found(tmp_path: Path) -> None:
     path = str(tmp_path / "app.sock")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
-        assert _host.upstream_process(f"unix:{path}") is None, "bound, but not listening"
+        assert _host.bound_process(f"unix:{path}") is None, "bound, but not listening"
         server.listen()
-        assert _host.upstream_process(f"unix:{path}") == os.getpid()
+        assert _host.bound_process(f"unix:{path}") == os.getpid()
 
 
 def test_a_host_without_proc_has_no_answers(tmp_path: Path) -> None:

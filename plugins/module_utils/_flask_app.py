@@ -1,0 +1,367 @@
+# Copyright (c) 2026, the flaskworks.static_media authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection. It can have breaking changes at any time.
+
+"""Ask a Flask app what it is: in its own virtualenv, as its own user, with the env it runs with.
+
+The app's code is never run as root, and its answer is believed no further than its form.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+import os
+import typing as t
+import urllib.parse
+
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _as_user,
+    _flask_probe,
+    _path_access,
+    _quote,
+)
+
+UMASK = 0o027
+# Shorter values, such as "true" or "16", hide nothing and would punch holes in every message.
+SECRET_LENGTH = 6
+MASK = "********"
+OUTPUT_LINES = 15
+LINE_LENGTH = 300
+
+Answer = dict[str, t.Any]
+
+
+class FlaskAppError(Exception):
+    """The app can't be asked. Nothing was changed."""
+
+
+class NotYetError(FlaskAppError):
+    """The app can't be asked because a run is still to make what that takes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Callable:
+    """``module:attr`` or ``module:factory(…)``, as Gunicorn reads it.
+
+    :ivar arguments: of the call; ``None`` when there is none.
+    """
+
+    text: str
+    module: str
+    attribute: str
+    arguments: t.Sequence[t.Any] | None
+    keywords: t.Mapping[str, t.Any]
+
+    @classmethod
+    def parse(cls, text: str) -> Callable:
+        """Parse ``wsgi_app`` (https://docs.gunicorn.org/en/stable/run.html).
+
+        :raises FlaskAppError: when Gunicorn would refuse it.
+        """
+        module, _sep, expression = text.partition(":")
+        if not all(part.isidentifier() for part in module.split(".")):
+            raise _unreadable(text, f"{module!r} is no name of a module")
+        try:
+            # Gunicorn's own default
+            node = ast.parse(expression or "application", mode="eval").body
+        except (SyntaxError, ValueError):
+            raise _unreadable(text, f"{expression!r} is neither a name nor a call") from None
+        if isinstance(node, ast.Name):
+            return cls(text, module, node.id, None, {})
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            raise _unreadable(text, f"{expression!r} is neither a plain name nor a call of one")
+        try:
+            arguments = [ast.literal_eval(argument) for argument in node.args]
+            keywords = {
+                str(word.arg): ast.literal_eval(word.value) for word in node.keywords if word.arg
+            }
+            # What JSON can't hold can't be handed over as it is.
+            same = json.loads(json.dumps([arguments, keywords])) == [arguments, keywords]
+        except (ValueError, TypeError):
+            same = False
+        if not same or len(keywords) != len(node.keywords):
+            raise _unreadable(
+                text,
+                "its arguments are no plain literals (text, numbers, true, false, none, lists)",
+            )
+        return cls(text, module, node.func.id, arguments, keywords)
+
+
+def _unreadable(text: str, why: str) -> FlaskAppError:
+    return FlaskAppError(
+        f"callable is {text!r}: {why}, so Gunicorn can't read it. "
+        "Write 'module:app', 'module:create_app()' or 'module:create_app(config=\"production\")'."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class FlaskApp:
+    """An app on this host, and what it takes to run its code."""
+
+    virtualenv: str
+    callable: Callable
+    user: str
+    directory: str | None = None
+    environment_files: t.Sequence[str] = ()
+    environment: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    timeout_seconds: float = 60
+
+    @property
+    def python(self) -> str:
+        """The virtualenv's Python."""
+        return os.path.join(self.virtualenv, "bin", "python")
+
+    def ask(self) -> Answer:
+        """Import the app and return what it says about itself.
+
+        :raises NotYetError: when virtualenv, user or an env file isn't there.
+        :raises FlaskAppError: when the app can't be imported, or is no Flask app.
+        """
+        try:
+            who = self._account()
+            self._require_virtualenv()
+            own = {**self._read_environment_files(), **self.environment}
+            finished = self._run(who, own)
+        except _as_user.AsUserError as error:
+            raise FlaskAppError(str(error)) from error
+        return self._read_answer(finished, Masking(own.values()))
+
+    def _account(self) -> _as_user.Account:
+        if not _as_user.exists(self.user):
+            raise NotYetError(
+                f"This host has no user {self.user!r}. Create it, or name the user that the app runs as."
+            )
+        who = _as_user.account(self.user)
+        if who.uid == 0:
+            raise FlaskAppError(
+                f"user is {self.user!r}, who is root: importing an app runs its code. Name the user that the app runs as."
+            )
+        _as_user.require_switch(who)
+        return who
+
+    def _require_virtualenv(self) -> None:
+        if not os.path.lexists(self.python):
+            raise NotYetError(
+                f"{self.python} isn't there. Install the app first, or name the virtualenv that it is installed in."
+            )
+
+    def _read_environment_files(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for path in self.environment_files:
+            try:
+                with open(path, encoding="utf-8") as file:
+                    found.update(_quote.parse_env_file(file.read()))
+            except FileNotFoundError:
+                raise NotYetError(
+                    f"The env file {path} isn't there. Write it, or name another."
+                ) from None
+            except OSError as error:
+                raise FlaskAppError(
+                    f"The env file {path} can't be read: {error.strerror}."
+                ) from error
+            except ValueError as error:
+                raise FlaskAppError(f"The env file {path} can't be understood: {error}") from error
+        return found
+
+    def _run(self, who: _as_user.Account, own: t.Mapping[str, str]) -> _as_user.Finished:
+        request = {
+            "callable": self.callable.text,
+            "module": self.callable.module,
+            "attribute": self.callable.attribute,
+            "arguments": self.callable.arguments,
+            "keywords": self.callable.keywords,
+            "directory": self.directory,
+            "timeout_seconds": self.timeout_seconds,
+        }
+        for name, value in own.items():
+            if "\0" in name + value or "=" in name or not name:
+                raise FlaskAppError(f"{name!r} can't be set in an environment. Remove it.")
+        environ = _as_user.environment(
+            {"PYTHONDONTWRITEBYTECODE": "1", **own},
+            home=self.directory or who.home,
+            path=f"{os.path.join(self.virtualenv, 'bin')}:{_as_user.PATH}",
+        )
+        try:
+            return _as_user.run(
+                who,
+                [self.python, "-B", "-c", probe_source(), json.dumps(request), _as_user.RESULT_FD],
+                environ=environ,
+                timeout_seconds=self.timeout_seconds,
+                umask=UMASK,
+            )
+        except OSError as error:
+            raise FlaskAppError(self._not_started(who, error)) from error
+
+    def _not_started(self, who: _as_user.Account, error: OSError) -> str:
+        question = _path_access.Question(self.python, ("read",))
+        (answer,) = _path_access.ask(who, [question])
+        stop = answer["blocked_by"]
+        if not stop:
+            return f"{self.python} can't be run as {who.name}: {error.strerror}. Make the virtualenv anew."
+        shown = f" ({stop['mode']} {stop['owner']}:{stop['group']})" if stop["mode"] else ""
+        return (
+            f"{self.python} can't be run as {who.name}: {stop['component']}{shown} is {stop['reason']} for them. "
+            f"Make the virtualenv from a Python that {who.name} can reach, such as /usr/bin/python3."
+        )
+
+    def _read_answer(self, finished: _as_user.Finished, masking: Masking) -> Answer:
+        if not finished.result:
+            raise FlaskAppError(self._silence(finished, masking))
+        try:
+            answer = json.loads(finished.result)
+            failure = answer.get("failure")
+            if failure is None:
+                return checked(answer["app"])
+            trace = [str(line) for line in failure["trace"]]
+            message = f"{self.callable.text} can't be asked: {failure['message']}."
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FlaskAppError(
+                f"{self.callable.text} gave an answer that makes no sense ({error}). "
+                "Something in the app writes to file descriptors that it didn't open."
+            ) from error
+        if trace:
+            words = masking.tail("\n".join(trace))
+            message += f" Its own words:\n{words}\nMend that, or the env files it reads."
+        raise FlaskAppError(message)
+
+    def _silence(self, finished: _as_user.Finished, masking: Masking) -> str:
+        name = self.callable.text
+        if finished.status is None:
+            head = (
+                f"{name} wasn't imported and built within {self.timeout_seconds:g} seconds, and was stopped. "
+                "Let it not wait for anything at import, or raise timeout_seconds."
+            )
+        elif finished.status < 0:
+            head = f"{name} was killed by signal {-finished.status} while it was imported."
+        else:
+            head = (
+                f"{name} ended Python itself with status {finished.status} while it was imported. "
+                "Let it raise an exception instead."
+            )
+        words = masking.tail(finished.output)
+        return f"{head} Its last words:\n{words}" if words else f"{head} It printed nothing."
+
+
+class Masking:
+    """Hides the values of an environment in text, since every one may be a secret."""
+
+    def __init__(self, values: t.Iterable[str]) -> None:
+        shapes: set[str] = set()
+        for value in values:
+            shapes.update(_shapes(value))
+        # The longest first, so that none leaves a part of another in sight.
+        self._shapes = sorted(
+            (shape for shape in shapes if len(shape) >= SECRET_LENGTH), key=len, reverse=True
+        )
+
+    def apply(self, text: str) -> str:
+        """Return the text without any of the values."""
+        for shape in self._shapes:
+            text = text.replace(shape, MASK)
+        return text
+
+    def tail(self, text: str) -> str:
+        """Return the last lines of the text, masked and then cut, so that no secret is cut in two."""
+        lines = self.apply(text).splitlines()[-OUTPUT_LINES:]
+        return "\n".join(f"  {line[:LINE_LENGTH]}" for line in lines)
+
+
+def _shapes(value: str) -> t.Iterator[str]:
+    """Yield the forms in which a value shows up in a traceback."""
+    yield value
+    yield repr(value)[1:-1]
+    yield from value.splitlines()
+    try:
+        # from_prefixed_env() reads values as JSON
+        decoded = json.loads(value)
+    except ValueError:
+        pass
+    else:
+        for leaf in _leaves(decoded):
+            yield leaf
+            yield repr(leaf)[1:-1]
+    try:
+        password = urllib.parse.urlsplit(value).password
+    except ValueError:
+        return
+    if password:
+        yield password
+        yield urllib.parse.unquote(password)
+
+
+def _leaves(value: t.Any) -> t.Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(item)
+
+
+def probe_source() -> str:
+    """Return the text of the probe; inside a module it lies in Ansible's zip file."""
+    loader = t.cast(t.Any, _flask_probe.__loader__)
+    return str(loader.get_source(_flask_probe.__name__))
+
+
+def checked(app: t.Any) -> Answer:
+    """Return the app's answer if it has the form of one: the app may write to our descriptor.
+
+    :raises ValueError: when it hasn't.
+    """
+    if not isinstance(app, dict) or set(app) != _FORM.keys():
+        raise ValueError("it is another answer than was asked for")
+    for name, kind in _FORM.items():
+        if not isinstance(app[name], kind):
+            raise ValueError(f"{name} is no {kind.__name__}")
+    for mount in app["mounts"]:
+        url, folder = mount["url"], mount["folder"]
+        if not (url.startswith("/") and url.endswith("/")):
+            raise ValueError(f"{url!r} is no URL prefix")
+        if not folder.startswith("/") or not (url + folder).isprintable():
+            raise ValueError(f"{folder!r} is no folder")
+    return app
+
+
+_FORM: dict[str, type] = {
+    "mounts": list,
+    "config": dict,
+    "config_types": dict,
+    "rules": list,
+    "rules_total": int,
+    "import_name": str,
+    "root_path": str,
+    "instance_path": str,
+    "warnings": list,
+    "versions": dict,
+    "process": dict,
+}
+
+
+def assumed() -> Answer:
+    """Return what stands in for an app that a run is still to install: Flask's own defaults."""
+    return {
+        "mounts": [
+            {
+                "endpoint": "static",
+                "url": "/static/",
+                "host": None,
+                "folder": None,
+                "exists": False,
+                "shadowed_by": None,
+            }
+        ],
+        "config": dict.fromkeys(_flask_probe.CONFIG),
+        "config_types": {},
+        "rules": [],
+        "rules_total": 0,
+        "import_name": None,
+        "root_path": None,
+        "instance_path": None,
+        "warnings": [],
+        "versions": {},
+        "process": {},
+    }

@@ -1,0 +1,572 @@
+# Copyright (c) 2026, the flaskworks.static_media authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection. It can have breaking changes at any time.
+
+"""What a user can do along a path, and the first component that stops them.
+
+The kernel decides: it is asked in a process of the user's, so modes, groups, ACLs, read-only
+mounts and security modules all count. Modes and ACLs are read only to say *why* it refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import errno
+import heapq
+import os
+import stat
+import struct
+import typing as t
+
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
+
+WANTS = ("traverse", "list", "read", "write")
+ACL_ATTRIBUTE = "system.posix_acl_access"
+# path_resolution(7): the kernel follows at most 40 links
+MAX_SYMLINKS = 40
+# What is looked at for each sample asked for, so that a tree of millions costs no more.
+SCAN_FACTOR = 20
+UNREADABLE_SHOWN = 10
+
+Facts = dict[str, t.Any]
+
+# include/uapi/linux/posix_acl.h and posix_acl_xattr.h
+_ACL_VERSION = 2
+_USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+_ACL_NAMES = {
+    _USER_OBJ: "user",
+    _USER: "user",
+    _GROUP_OBJ: "group",
+    _GROUP: "group",
+    _MASK: "mask",
+    _OTHER: "other",
+}
+
+
+class PathAccessError(Exception):
+    """A question that can't be asked."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AclEntry:
+    """An entry of a POSIX ACL (acl(5)); ``permissions`` is a number of three bits."""
+
+    tag: int
+    permissions: int
+    id: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """A path, and what the user should be able to do there."""
+
+    path: str
+    want: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.path.startswith("/"):
+            raise PathAccessError(
+                f"{self.path!r} is a relative path, which depends on who looks. Write it from the root, "
+                "such as /var/www/gallery/media."
+            )
+        if "\0" in self.path:
+            raise PathAccessError(f"{self.path!r} holds a NUL character, which no path can.")
+        unknown = set(self.want) - set(WANTS)
+        if unknown:
+            raise PathAccessError(
+                f"Nobody can want {', '.join(sorted(unknown))}. Write some of {', '.join(WANTS)}."
+            )
+
+
+def ask(
+    who: _as_user.Account,
+    questions: t.Sequence[Question],
+    *,
+    sample_files: int = 0,
+    process_id: int | None = None,
+) -> list[Facts]:
+    """Return an answer for each question.
+
+    :param sample_files: how many files below each directory are tried too.
+    :param process_id: process whose view of the file system is asked about.
+    :raises _as_user.AsUserError: when the user's or the process's place can't be taken.
+    """
+    if process_id is None:
+        return _ask_in(None, who, questions, sample_files, mounts())
+    with _as_user.view_of(process_id) as view:
+        return _ask_in(view, who, questions, sample_files, mounts(f"/proc/{process_id}/mountinfo"))
+
+
+def _ask_in(
+    view: int | None,
+    who: _as_user.Account,
+    questions: t.Sequence[Question],
+    sample_files: int,
+    table: list[Facts],
+) -> list[Facts]:
+    paths = [question.path for question in questions]
+    # Who asks sees past what stops the user, so the path itself is described all the same.
+    described = _as_user.call(None, _describe, paths, sample_files, table, view=view)
+    candidates = [facts.pop("candidates") for facts in described]
+    answers = _as_user.call(who, _ask_each, who, questions, candidates, view=view)
+    return [
+        _merged(facts, answer, tried)
+        for facts, answer, tried in zip(described, answers, candidates)
+    ]
+
+
+def _merged(facts: Facts, answer: Facts, candidates: t.Sequence[str] | None) -> Facts:
+    samples = _samples(answer, facts, candidates)
+    # On NFS the user may see what root may not (exports(5), root_squash).
+    resolved = answer["resolved"] or facts["resolved"]
+    exists = facts["exists"] or answer["resolved"] is not None
+    return _named({**facts, **answer, "resolved": resolved, "exists": exists, "samples": samples})
+
+
+def _ask_each(
+    who: _as_user.Account, questions: t.Sequence[Question], candidates: t.Sequence[t.Any]
+) -> list[Facts]:
+    """Runs in the user's process."""
+    return [
+        {**walk(who, question), "unreadable": _unreadable(who, files)}
+        for question, files in zip(questions, candidates)
+    ]
+
+
+def _unreadable(who: _as_user.Account, files: t.Sequence[str] | None) -> list[Facts]:
+    found = []
+    for file in files or []:
+        answer = walk(who, Question(file, ("read",)))
+        stop = answer["blocked_by"]
+        # A file may be gone since it was listed.
+        if stop and stop["reason"] != "missing":
+            found.append({"path": _shown(file), **{key: stop[key] for key in _SAMPLE_KEYS}})
+    return found
+
+
+_SAMPLE_KEYS = ("component", "mode", "uid", "gid", "reason")
+
+
+def _samples(answer: Facts, facts: Facts, candidates: t.Sequence[str] | None) -> Facts | None:
+    unreadable = answer.pop("unreadable")
+    scanned = facts.pop("scanned")
+    if candidates is None:
+        return None
+    return {
+        "checked": len(candidates),
+        "scanned": scanned,
+        "unreadable": [_named(sample) for sample in unreadable[:UNREADABLE_SHOWN]],
+        "unreadable_count": len(unreadable),
+    }
+
+
+def walk(who: _as_user.Account, question: Question) -> Facts:
+    """Go down the path as the calling process, and stop where the kernel stops it.
+
+    :return: ``allowed``, ``missing``, ``blocked_by``, ``resolved`` and the ``symlinks`` passed.
+    """
+    links: list[Facts] = []
+
+    def answer(current: str | None, missing: t.Iterable[str], stop: Facts | None) -> Facts:
+        return {
+            "allowed": stop is None,
+            "missing": list(missing),
+            "blocked_by": stop,
+            "resolved": None if current is None else _shown(current),
+            "symlinks": links,
+        }
+
+    def refused(component: str, want: str, code: int | None) -> Facts:
+        facts = _component(component)
+        name = errno.errorcode.get(code or 0, str(code))
+        return {
+            **facts,
+            "reason": reason(who, want, code, facts, _selinux_enforces()),
+            "errno": name,
+        }
+
+    current = "/"
+    pending = _parts(question.path)
+    while pending:
+        code = _try(current, "traverse")
+        if code:
+            return answer(None, question.want, refused(current, "traverse", code))
+        name = pending.pop(0)
+        if name == "..":
+            current = os.path.dirname(current)
+            continue
+        step = os.path.join(current, name)
+        try:
+            target = os.readlink(step)
+        except OSError as error:
+            # EINVAL is readlink(2)'s word for "no link".
+            if error.errno != errno.EINVAL:
+                return answer(None, question.want, refused(step, "reach", error.errno))
+            current = step
+            continue
+        links.append({"path": _shown(step), "target": _shown(target)})
+        code = errno.ELOOP if len(links) > MAX_SYMLINKS else _follow(step)
+        # Any other fault is the target's, and is met there.
+        if code == errno.ELOOP or (code == errno.EACCES and not pending and _is_guarded(step)):
+            return answer(None, question.want, refused(step, "follow", code))
+        pending = _parts(target) + pending
+        if target.startswith("/"):
+            current = "/"
+
+    faults = [(want, code) for want in question.want for code in [_try(current, want)] if code]
+    stop = refused(current, *faults[0]) if faults else None
+    return answer(current, [want for want, _unused in faults], stop)
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".")]
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _access(path: str, mode: int) -> int:
+    """Return 0, or the errno of access(2), which :func:`os.access` keeps to itself."""
+    if _libc.access(os.fsencode(path), mode) == 0:
+        return 0
+    return ctypes.get_errno()
+
+
+def _follow(link: str) -> int:
+    try:
+        os.stat(link)
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0
+
+
+def _is_guarded(link: str) -> bool:
+    """Return whether the kernel keeps the caller from following a link that ends a path.
+
+    proc_sys_fs(5), protected_symlinks.
+    """
+    try:
+        with open("/proc/sys/fs/protected_symlinks", encoding="ascii") as flag:
+            if flag.read().strip() == "0":
+                return False
+    except OSError:
+        pass
+    directory = os.stat(os.path.dirname(link))
+    sticky_for_all = stat.S_ISVTX | stat.S_IWOTH
+    return (
+        directory.st_mode & sticky_for_all == sticky_for_all
+        and os.lstat(link).st_uid not in (directory.st_uid, os.geteuid())
+    )  # fmt: skip
+
+
+def _try(path: str, want: str) -> int:
+    """Return 0 if the calling process may do it, else the errno."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        return error.errno or errno.EIO
+    directory = stat.S_ISDIR(mode)
+    if want in ("traverse", "list") and not directory:
+        return errno.ENOTDIR
+    if want == "traverse":
+        return _access(path, os.X_OK)
+    if want == "write":
+        # Creating a file takes both (path_resolution(7), unlink(2)).
+        return _access(path, os.W_OK | (os.X_OK if directory else 0))
+    code = _access(path, os.R_OK)
+    # Opening asks the file system and the security module too; a device or FIFO might act on it.
+    if not code and (directory or stat.S_ISREG(mode)):
+        try:
+            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY))
+        except OSError as error:
+            code = error.errno or errno.EIO
+    return code
+
+
+_NEEDED = {"traverse": 1, "list": 4, "read": 4}
+_REASONS = {
+    errno.ENOENT: "missing",
+    errno.ENOTDIR: "not-a-directory",
+    errno.EROFS: "read-only-filesystem",
+    errno.ELOOP: "symlink-blocked",
+    errno.ENAMETOOLONG: "missing",
+}
+_REFUSALS = {
+    "traverse": "not-traversable",
+    "reach": "not-traversable",
+    "follow": "symlink-blocked",
+    "list": "not-readable",
+    "read": "not-readable",
+    "write": "not-writable",
+}
+
+
+def reason(who: _as_user.Account, want: str, code: int | None, facts: Facts, selinux: bool) -> str:
+    """Say in the words of findings why the kernel refused.
+
+    :param want: one of ``WANTS``, or ``reach`` (look a name up), or ``follow`` (a link).
+    :param facts: of the component, as ``walk`` returns them.
+    :param selinux: whether SELinux enforces its policy.
+    """
+    if code in _REASONS:
+        return _REASONS[code]
+    refusal = _REFUSALS[want]
+    if code != errno.EACCES or facts["mode"] is None or want in ("reach", "follow"):
+        return refusal
+    needed = _NEEDED.get(want) or (3 if facts["is_directory"] else 2)
+    entries = [AclEntry(*entry) for entry in facts["acl_entries"]]
+    if not entries:
+        entries = _entries_of_mode(int(facts["mode"], 8))
+    owner, group = facts["uid"], facts["gid"]
+    if _permits(entries, who, owner, group, needed):
+        return "selinux-label" if selinux else refusal
+    unmasked = [entry for entry in entries if entry.tag != _MASK]
+    if _permits(unmasked, who, owner, group, needed):
+        return "acl-mask"
+    return refusal
+
+
+def _permits(
+    entries: t.Sequence[AclEntry], who: _as_user.Account, owner: int, group: int, needed: int
+) -> bool:
+    """The access check algorithm of acl(5)."""
+    mask = next((entry.permissions for entry in entries if entry.tag == _MASK), 7)
+
+    def grants(entry: AclEntry, limit: int = 7) -> bool:
+        return entry.permissions & limit & needed == needed
+
+    def of(*tags: int) -> list[AclEntry]:
+        return [entry for entry in entries if entry.tag in tags]
+
+    if who.uid == owner:
+        return any(grants(entry) for entry in of(_USER_OBJ))
+    named = [entry for entry in of(_USER) if entry.id == who.uid]
+    if named:
+        return grants(named[0], mask)
+    groups = {who.gid, *who.groups}
+    matching = [
+        entry
+        for entry in of(_GROUP_OBJ, _GROUP)
+        if (group if entry.tag == _GROUP_OBJ else entry.id) in groups
+    ]
+    if matching:
+        return any(grants(entry, mask) for entry in matching)
+    return any(grants(entry) for entry in of(_OTHER))
+
+
+def _entries_of_mode(mode: int) -> list[AclEntry]:
+    return [
+        AclEntry(tag, mode >> shift & 7, 0)
+        for tag, shift in ((_USER_OBJ, 6), (_GROUP_OBJ, 3), (_OTHER, 0))
+    ]
+
+
+def decode_acl(raw: bytes) -> list[AclEntry]:
+    """Decode the extended attribute in which the kernel keeps an ACL.
+
+    :raises ValueError: when it is none.
+    """
+    if len(raw) < 4 or (len(raw) - 4) % 8:
+        raise ValueError(f"an ACL can't be {len(raw)} bytes long")
+    (version,) = struct.unpack_from("<I", raw)
+    if version != _ACL_VERSION:
+        raise ValueError(f"unknown ACL version {version}")
+    entries = [AclEntry(*fields) for fields in struct.iter_unpack("<HHI", raw[4:])]
+    for entry in entries:
+        if entry.tag not in _ACL_NAMES:
+            raise ValueError(f"unknown ACL tag {entry.tag:#x}")
+    return entries
+
+
+def permission_text(permissions: int) -> str:
+    """Return three bits as ``ls`` and ``getfacl`` show them."""
+    return "".join(
+        letter if permissions & bit else "-" for letter, bit in (("r", 4), ("w", 2), ("x", 1))
+    )
+
+
+def _read_acl(path: str) -> list[AclEntry]:
+    try:
+        return decode_acl(os.getxattr(path, ACL_ATTRIBUTE))
+    except (OSError, ValueError):
+        # None set, or a file system that keeps none.
+        return []
+
+
+def _component(path: str) -> Facts:
+    """Describe a component; what can't be seen is ``None``."""
+    facts: Facts = {
+        "component": _shown(path),
+        "mode": None,
+        "uid": None,
+        "gid": None,
+        "is_symlink": False,
+        "is_directory": False,
+        "acl_entries": [],
+    }
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return facts
+    link = stat.S_ISLNK(status.st_mode)
+    facts.update(
+        mode=f"{stat.S_IMODE(status.st_mode):04o}",
+        uid=status.st_uid,
+        gid=status.st_gid,
+        is_symlink=link,
+        is_directory=stat.S_ISDIR(status.st_mode),
+        acl_entries=[] if link else [dataclasses.astuple(entry) for entry in _read_acl(path)],
+    )
+    return facts
+
+
+def _named(facts: Facts) -> Facts:
+    """Add names for ids, and an ACL's text. Runs outside any view, where the names are known."""
+    if "uid" in facts:
+        known = facts["uid"] is not None
+        facts["owner"] = _as_user.user_name(facts["uid"]) if known else None
+        facts["group"] = _as_user.group_name(facts["gid"]) if known else None
+    if "acl_entries" in facts:
+        entries = [AclEntry(*entry) for entry in facts.pop("acl_entries")]
+        facts["acl"] = [_acl_text(entry) for entry in entries]
+        facts["acl_mask"] = next(
+            (permission_text(entry.permissions) for entry in entries if entry.tag == _MASK), None
+        )
+    if facts.get("blocked_by"):
+        facts["blocked_by"] = _named(facts["blocked_by"])
+    return facts
+
+
+def _acl_text(entry: AclEntry) -> str:
+    name = ""
+    if entry.tag == _USER:
+        name = _as_user.user_name(entry.id)
+    elif entry.tag == _GROUP:
+        name = _as_user.group_name(entry.id)
+    return f"{_ACL_NAMES[entry.tag]}:{name}:{permission_text(entry.permissions)}"
+
+
+def _selinux_enforces() -> bool:
+    try:
+        with open("/sys/fs/selinux/enforce", encoding="ascii") as flag:
+            return flag.read().strip() == "1"
+    except OSError:
+        return False
+
+
+def _shown(path: str) -> str:
+    # A name that is no UTF-8 could not be printed, nor be sent as JSON to every reader.
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _describe(paths: t.Sequence[str], sample_files: int, table: list[Facts]) -> list[Facts]:
+    """Describe each path as it is, whoever may see it. Runs as who asks, in the view."""
+    described = []
+    for path in paths:
+        existing = os.path.realpath(path)
+        facts: Facts = {
+            "path": _shown(path),
+            "exists": False,
+            "resolved": None,
+            "mode": None,
+            "uid": None,
+            "gid": None,
+        }
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            facts.update(
+                exists=True,
+                resolved=_shown(existing),
+                mode=f"{stat.S_IMODE(status.st_mode):04o}",
+                uid=status.st_uid,
+                gid=status.st_gid,
+            )
+        while not os.path.lexists(existing) and existing != "/":
+            existing = os.path.dirname(existing)
+        facts["filesystem"] = file_system(existing, table)
+        try:
+            room = os.statvfs(existing)
+        except OSError:
+            facts.update(free_bytes=None, free_inodes=None)
+        else:
+            facts.update(free_bytes=room.f_bavail * room.f_frsize, free_inodes=room.f_favail)
+        facts["candidates"], facts["scanned"] = None, 0
+        if sample_files > 0 and os.path.isdir(path):
+            facts["candidates"], facts["scanned"] = newest_files(path, sample_files)
+        described.append(facts)
+    return described
+
+
+def newest_files(directory: str, limit: int) -> tuple[list[str], int]:
+    """Return the newest regular files of a bounded scan below a directory, and what it saw.
+
+    Hidden files and directories are passed over: Nginx is to refuse them, and atomic writers
+    use them while a file isn't ready.
+    """
+    scanned = 0
+    found: list[tuple[float, str]] = []
+    waiting = [directory]
+    while waiting and scanned < SCAN_FACTOR * limit:
+        try:
+            with os.scandir(waiting.pop(0)) as entries:
+                for entry in entries:
+                    scanned += 1
+                    if scanned > SCAN_FACTOR * limit:
+                        break
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False):
+                        found.append((entry.stat(follow_symlinks=False).st_mtime, entry.path))
+        except OSError:
+            # Removed meanwhile, or closed to who asks too.
+            continue
+    return [path for _unused, path in heapq.nlargest(limit, found)], min(
+        scanned, SCAN_FACTOR * limit
+    )
+
+
+def mounts(path: str = "/proc/self/mountinfo") -> list[Facts]:
+    """Read the mounts of a process (proc_pid_mountinfo(5)), in the order they were made."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as lines:
+            return [parse_mount(line) for line in lines]
+    except OSError:
+        return []
+
+
+def parse_mount(line: str) -> Facts:
+    """Parse a line of mountinfo."""
+    fields = line.split()
+    separator = fields.index("-", 6)
+    options = fields[5].split(",")
+    return {
+        "mount_point": _unescape(fields[4]),
+        "fstype": fields[separator + 1],
+        "device": _unescape(fields[separator + 2]),
+        "options": options,
+        "read_only": "ro" in options or "ro" in fields[separator + 3].split(","),
+    }
+
+
+def _unescape(text: str) -> str:
+    # Blank, tab, line feed and backslash are written as octal numbers.
+    for character in " \t\n\\":
+        text = text.replace(f"\\{ord(character):03o}", character)
+    return text
+
+
+def file_system(path: str, table: t.Sequence[Facts]) -> Facts | None:
+    """Return the mount that a path without links lies on; of mounts over each other, the upper."""
+    best: Facts | None = None
+    for mount in table:
+        point = mount["mount_point"].rstrip("/")
+        covers = path == point or path.startswith(point + "/")
+        if covers and (best is None or len(point) >= len(best["mount_point"].rstrip("/"))):
+            best = mount
+    return best

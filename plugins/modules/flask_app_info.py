@@ -1,0 +1,224 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the flaskworks.static_media authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: flask_app_info
+short_description: What a Flask app says about itself
+version_added: 0.1.0
+description:
+  - Imports the app in its own virtualenv, as its own user and with the env that it runs with, and asks it for its static mounts, its rules and the part of its config that concerns files.
+  - The app's code is never run as root. Nothing is written, no byte code either; what the app itself does at import it does here too.
+  - Of the config only a fixed list of names is returned, no secret.
+attributes:
+  check_mode:
+    description:
+      - Can run in check mode and return the same.
+      - In check mode a virtualenv, user or env file that isn't there yet is no failure, since a run would make it. The answer is assumed then, and RV(asked) is V(false).
+    support: full
+  diff_mode:
+    description: Changes nothing, so there is nothing to show.
+    support: none
+options:
+  virtualenv:
+    description: Virtualenv that the app is installed in.
+    type: path
+    required: true
+  callable:
+    description:
+      - The app as Gunicorn takes it, C(module:app) or C(module:create_app(config="production")).
+      - Arguments are plain literals. Middleware around the app is looked through.
+    type: str
+    required: true
+  user:
+    description: User that the app runs as. Root is refused.
+    type: str
+    required: true
+  environment_files:
+    description:
+      - Env files of the app, as systemd reads them with C(EnvironmentFile=). A later one wins.
+      - They may be readable to root only. Their values are masked in what the app says when it fails.
+    type: list
+    elements: path
+    default: []
+  environment:
+    description: Variables on top of O(environment_files). Secrets belong into a file, since a task's arguments are logged.
+    type: dict
+    default: {}
+  directory:
+    description:
+      - Working directory of the app, where its modules are also looked for. Also its C(HOME).
+      - Without it, the app starts in C(/), and C(HOME) is the user's own.
+    type: path
+  timeout_seconds:
+    description: How long the app may take to be imported and built.
+    type: int
+    default: 60
+author:
+  - flaskworks (@flaskworks)
+seealso:
+  - module: flaskworks.static_media.flask_settings
+  - module: flaskworks.static_media.static_release
+"""
+
+EXAMPLES = r"""
+- name: Ask the app for its static mounts
+  flaskworks.static_media.flask_app_info:
+    virtualenv: /opt/gallery/current
+    callable: gallery:create_app()
+    user: gallery
+    directory: /opt/gallery/current
+    environment_files:
+      - /etc/gallery/secret_key.env
+      - /etc/gallery/gallery.env
+  register: gallery
+
+- name: Show the URL prefixes of its static files
+  ansible.builtin.debug:
+    msg: "{{ gallery.app.mounts | map(attribute='url') }}"
+"""
+
+RETURN = r"""
+asked:
+  description: Whether the app was asked. V(false) only in check mode, when a run is still to install it.
+  returned: success
+  type: bool
+  sample: true
+reason:
+  description: Why the app was not asked, or null.
+  returned: success
+  type: str
+  sample: null
+app:
+  description: The app's answer. When RV(asked) is V(false), one assumed mount C(/static/), and nothing else is known.
+  returned: success
+  type: dict
+  contains:
+    mounts:
+      description:
+        - Every URL prefix below which the app serves a folder. Its own and those of blueprints and extensions, sorted by URL.
+      type: list
+      elements: dict
+      contains:
+        endpoint:
+          description: Flask's endpoint.
+          type: str
+          sample: about.static
+        url:
+          description: URL prefix, begins and ends with a slash.
+          type: str
+          sample: /about/static/
+        host:
+          description: Host that it is bound to by host matching or a subdomain, or null for any.
+          type: str
+          sample: null
+        folder:
+          description: Directory behind its links. Null when the app was not asked.
+          type: str
+          sample: /opt/gallery/releases/3f1c0a9be2d4/lib/python3.11/site-packages/gallery/about/static
+        exists:
+          description: Whether the app's user finds it.
+          type: bool
+          sample: true
+        shadowed_by:
+          description: Endpoint that answers below this prefix in place of this one, which nobody can reach. Null is the good case.
+          type: str
+          sample: null
+    config:
+      description:
+        - Config values that concern files, null where they are not set. Intervals are in seconds.
+      type: dict
+      sample:
+        UPLOAD_FOLDER: /var/www/gallery/media
+        MAX_CONTENT_LENGTH: 16777216
+    config_types:
+      description: Python type of each of these values that the app has.
+      type: dict
+      sample: {UPLOAD_FOLDER: str, MAX_CONTENT_LENGTH: int}
+    rules:
+      description: The first 2000 URL rules, in the order that the router tries them.
+      type: list
+      elements: dict
+      sample:
+        - {rule: "/about/", endpoint: about.index, methods: [GET, HEAD, OPTIONS], build_only: false}
+    rules_total:
+      description: How many rules there are.
+      type: int
+      sample: 12
+    import_name:
+      description: Name of the app's package.
+      type: str
+      sample: gallery
+    root_path:
+      description: Directory of the app's package.
+      type: str
+      sample: /opt/gallery/releases/3f1c0a9be2d4/lib/python3.11/site-packages/gallery
+    instance_path:
+      description: The app's instance directory.
+      type: str
+      sample: /opt/gallery/releases/3f1c0a9be2d4/var/gallery-instance
+    warnings:
+      description: What could not be asked, such as a static folder below a variable URL or apps beside this one.
+      type: list
+      elements: str
+      sample: []
+    versions:
+      description: Versions that the app runs with.
+      type: dict
+      sample: {python: 3.11.2, flask: 3.1.3, werkzeug: 3.1.9}
+    process:
+      description: As whom the app was asked.
+      type: dict
+      sample: {uid: 998, gid: 998, groups: [998], umask: "0027"}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flaskworks.static_media.plugins.module_utils._flask_app import (
+    Callable,
+    FlaskApp,
+    FlaskAppError,
+    NotYetError,
+    assumed,
+)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "virtualenv": {"type": "path", "required": True},
+            "callable": {"type": "str", "required": True},
+            "user": {"type": "str", "required": True},
+            "environment_files": {"type": "list", "elements": "path", "default": []},
+            "environment": {"type": "dict", "default": {}},
+            "directory": {"type": "path"},
+            "timeout_seconds": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        app = FlaskApp(
+            virtualenv=module.params["virtualenv"],
+            callable=Callable.parse(module.params["callable"]),
+            user=module.params["user"],
+            directory=module.params["directory"],
+            environment_files=module.params["environment_files"],
+            environment={
+                str(name): str(value) for name, value in module.params["environment"].items()
+            },
+            timeout_seconds=module.params["timeout_seconds"],
+        )
+        answer = app.ask()
+    except NotYetError as error:
+        if not module.check_mode:
+            module.fail_json(msg=str(error))
+        module.exit_json(changed=False, asked=False, reason=str(error), app=assumed())
+    except FlaskAppError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, asked=True, reason=None, app=answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Runs of the collection's playbooks against the host under test, and what they leave there.
+
+PLAY_INVENTORY  inventories, separated by colons, that know the host
+PLAY_HOST       its name in them; BEHAVIOUR_CONTAINER if unset
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hosts
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+GALLERY = CHECKOUT / "examples" / "gallery"
+RECAP = re.compile(r"changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)")
+
+# Everything that a run may change, with owners, modes and times; not what apps and Nginx write.
+SNAPSHOT = r"""
+tar --create --sort=name --directory=/ --exclude='*.log' --exclude=var/www/*/media/* \
+    $(ls -d /etc/nginx /etc/systemd/system /etc/init.d /etc/passwd /etc/group /etc/gallery \
+    /var/www /opt 2>/dev/null) 2>/dev/null | sha256sum
+"""
+
+
+@dataclass
+class Run:
+    """A finished run of a playbook."""
+
+    returncode: int
+    output: str
+    report: dict[str, Any] | None
+
+    @property
+    def changed(self) -> int:
+        recap = RECAP.search(self.output)
+        assert recap, self.output
+        return int(recap[1])
+
+    def findings(self) -> set[tuple[str, str]]:
+        """(id, component) of each finding."""
+        assert self.report, self.output
+        return {(found["id"], found["component"]) for found in self.report["findings"]}
+
+    def failed_checks(self) -> set[str]:
+        assert self.report, self.output
+        return {check["id"] for check in self.report["checks"] if check["status"] == "fail"}
+
+
+@dataclass
+class Control:
+    """The control node, with the inventory that knows one host."""
+
+    host: hosts.Host
+    name: str
+    directory: Path
+    variables: dict[str, Any] = field(default_factory=dict)
+
+    def command(self, playbook: str, *arguments: str, **variables: Any) -> list[str]:
+        inventories = os.environ["PLAY_INVENTORY"].split(":")
+        extra = {
+            "flask_verify_report_directory": str(self.directory),
+            **self.variables,
+            **variables,
+        }
+        return [
+            "ansible-playbook",
+            *(f"--inventory={path}" for path in inventories),
+            f"--limit={self.name}",
+            f"--extra-vars={json.dumps(extra)}",
+            *arguments,
+            f"flaskworks.static_media.{playbook}",
+        ]
+
+    def run(self, playbook: str, *arguments: str, **variables: Any) -> Run:
+        """Run a playbook to its end."""
+        report = self.directory / f"{self.name}-gallery.json"
+        report.unlink(missing_ok=True)
+        done = subprocess.run(
+            self.command(playbook, *arguments, **variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            check=False,
+        )
+        found = json.loads(report.read_text()) if report.exists() else None
+        return Run(done.returncode, done.stdout, found)
+
+    def converge(self, **variables: Any) -> Run:
+        """Run the site playbook, which must succeed."""
+        done = self.run("site", **variables)
+        assert done.returncode == 0, done.output
+        return done
+
+    def snapshot(self) -> str:
+        """A checksum of all that a run may change on the host."""
+        return self.shell(SNAPSHOT)
+
+    def shell(self, script: str, user: str = "root") -> str:
+        """Run a script on the host."""
+        argv = [*self.host.command(user), "sh", "-c", script]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+
+def version_of_gallery(directory: Path, marker: str) -> Path:
+    """A copy of the example app as its next version: a style sheet changed, another one added."""
+    project = directory / f"gallery-{marker}"
+    if not project.exists():
+        with tempfile.TemporaryDirectory(dir=directory) as scratch:
+            copy = Path(scratch) / "gallery"
+            shutil.copytree(
+                GALLERY, copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+            )
+            css = copy / "src" / "gallery" / "static" / "css"
+            (css / f"{marker}.css").write_text(f"/* {marker} */\n")
+            with (css / "gallery.css").open("a") as stream:
+                stream.write(f"/* {marker} */\n")
+            copy.rename(project)
+    return project

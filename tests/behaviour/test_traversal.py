@@ -1,0 +1,20 @@
+"""Thousands of raw requests that try to climb out of the delivered roots of a deployed site."""
+
+from __future__ import annotations
+
+import corpus
+import hosts
+import pytest
+
+
+def test_no_byte_from_outside_the_roots(
+    probes: None, site: hosts.Site, host: hosts.Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    requests = corpus.requests(site)
+    assert len(requests) == len(set(requests)) >= 6000
+    assert {"/static/.env", "/media/.git/config"} <= set(requests)
+    result = corpus.run(site, host, requests)
+    with capsys.disabled():
+        print(f"\n{site.host_name}: {result}")
+    assert result.requests == len(requests)
+    assert result.leaks == []
