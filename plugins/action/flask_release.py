@@ -14,7 +14,6 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _source
 
 
@@ -46,10 +45,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return result
         with tempfile.TemporaryDirectory() as directory:
             try:
-                archive = source.pack(directory)
+                archive = str(source.pack(directory))
             except _source.SourceError as error:
                 raise AnsibleActionFail(f'flask_app_source is "{text}": {error}') from error
-            assert archive is not None
             remote_directory = self._make_tmp_path()
             remote = self._connection._shell.join_path(remote_directory, os.path.basename(archive))
             self._transfer_file(archive, remote)

@@ -14,7 +14,6 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _verify
 
 display = Display()
@@ -39,7 +38,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             }
         )
         if self._task.check_mode:
-            return {**result, "changed": False, "msg": "Check mode makes no requests: nothing was verified."}
+            return {
+                **result,
+                "changed": False,
+                "msg": "Check mode makes no requests: nothing was verified.",
+            }
         proof = _verify.Proof(arguments)
         proof.judge()
         host = (task_vars or {})["inventory_hostname"]

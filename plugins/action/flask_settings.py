@@ -10,11 +10,16 @@ import difflib
 import pathlib
 import typing as t
 
+import ansible.template
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.flaskworks.static_media.plugins.module_utils import _settings
+
+# ansible-core before 2.19 has no notion of trust: every string is a template.
+_TRUSTED: dict[str, t.Any] = (
+    {"trusted_as_template": True} if hasattr(ansible.template, "trust_as_template") else {}
+)
 
 ROLES = ("flask_app", "flask_static", "flask_media", "flask_site", "flask_verify")
 ROLES_DIRECTORY = pathlib.Path(__file__).resolve().parents[2] / "roles"
@@ -172,12 +177,3 @@ def _without_prose(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             if key not in ("description", "version_added", "default")
         }
     return spec
-
-
-try:
-    from ansible.template import trust_as_template  # noqa: F401
-except ImportError:
-    # ansible-core before 2.19 has no notion of trust: every string is a template.
-    _TRUSTED: dict[str, t.Any] = {}
-else:
-    _TRUSTED = {"trusted_as_template": True}

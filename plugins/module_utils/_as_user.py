@@ -245,7 +245,7 @@ def run(
     umask: int = UMASK,
     result_limit_bytes: int = RESULT_LIMIT_BYTES,
 ) -> Finished:
-    """Run a program as the user, and whatever it started is gone when this returns.
+    """Run a program as the user, and end with it all that it started in its session.
 
     :data:`RESULT_FD` in the command stands for the number of a file descriptor for its result,
     which its prints can't disturb.
@@ -273,9 +273,8 @@ def run(
             )
         finally:
             os.close(result_writer)
-        assert process.stdout is not None
         try:
-            with process.stdout as output_pipe:
+            with t.cast("t.IO[bytes]", process.stdout) as output_pipe:
                 result, output, in_time = _collect(
                     process, result_pipe, output_pipe, timeout_seconds, result_limit_bytes
                 )

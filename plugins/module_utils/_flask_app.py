@@ -131,6 +131,10 @@ class FlaskApp:
         return self._read_answer(finished, Masking(own.values()))
 
     def _account(self) -> _as_user.Account:
+        if self.timeout_seconds <= 0:
+            raise FlaskAppError(
+                f"timeout_seconds is {self.timeout_seconds:g}, in which no app starts. Write 60, or leave it out."
+            )
         if not _as_user.exists(self.user):
             raise NotYetError(
                 f"This host has no user {self.user!r}. Create it, or name the user that the app runs as."
@@ -164,7 +168,9 @@ class FlaskApp:
                     f"The env file {path} can't be read: {error.strerror}."
                 ) from error
             except ValueError as error:
-                raise FlaskAppError(f"The env file {path} can't be understood: {error}") from error
+                raise FlaskAppError(
+                    f"The env file {path} can't be understood: {error}. Write it as UTF-8 text."
+                ) from error
         return found
 
     def _run(self, who: _as_user.Account, own: t.Mapping[str, str]) -> _as_user.Finished:
@@ -304,7 +310,8 @@ def _leaves(value: t.Any) -> t.Iterator[str]:
 def probe_source() -> str:
     """Return the text of the probe; inside a module it lies in Ansible's zip file."""
     loader = t.cast(t.Any, _flask_probe.__loader__)
-    return str(loader.get_source(_flask_probe.__name__))
+    text: bytes = loader.get_data(_flask_probe.__file__)
+    return text.decode("utf-8")
 
 
 def checked(app: t.Any) -> Answer:
@@ -314,9 +321,9 @@ def checked(app: t.Any) -> Answer:
     """
     if not isinstance(app, dict) or set(app) != _FORM.keys():
         raise ValueError("it is another answer than was asked for")
-    for name, kind in _FORM.items():
-        if not isinstance(app[name], kind):
-            raise ValueError(f"{name} is no {kind.__name__}")
+    wrong = [name for name, kind in _FORM.items() if not isinstance(app[name], kind)]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is no {_FORM[wrong[0]].__name__}")
     for mount in app["mounts"]:
         url, folder = mount["url"], mount["folder"]
         if not (url.startswith("/") and url.endswith("/")):

@@ -66,9 +66,8 @@ PROBE = "flask-app-info-4e1fbb6a"
 class ProbeError(Exception):
     """The app can't be asked."""
 
-    def __init__(self, kind: str, message: str, trace: t.Sequence[str] = ()) -> None:
+    def __init__(self, message: str, trace: t.Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.kind = kind
         self.trace = list(trace)
 
 
@@ -79,18 +78,14 @@ def import_module(name: str, directory: str | None) -> t.Any:
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if name == missing or name.startswith(missing + "."):
-            raise ProbeError(
-                "module-not-found", _module_message(name, missing, directory)
-            ) from None
+            raise ProbeError(_module_message(name, missing, directory)) from None
         raise ProbeError(
-            "import-failed",
             f"{name} needs the module {missing}, which isn't installed beside it",
             trace_of(error),
         ) from error
     # An app can raise anything while it is imported, SystemExit included.
     except BaseException as error:
         raise ProbeError(
-            "import-failed",
             f"{name} raised {type(error).__name__} when it was imported",
             trace_of(error),
         ) from error
@@ -140,17 +135,13 @@ def build(
     try:
         found = getattr(module, attribute)
     except AttributeError:
-        raise ProbeError(
-            "attribute-not-found", f"{module.__name__} has no {attribute}. {_callables(module)}"
-        ) from None
+        raise ProbeError(f"{module.__name__} has no {attribute}. {_callables(module)}") from None
     if arguments is None:
         return found
     try:
         return found(*arguments, **keywords)
     except BaseException as error:
-        raise ProbeError(
-            "factory-failed", f"{attribute}() raised {type(error).__name__}", trace_of(error)
-        ) from error
+        raise ProbeError(f"{attribute}() raised {type(error).__name__}", trace_of(error)) from error
 
 
 def _callables(module: t.Any) -> str:
@@ -210,7 +201,7 @@ def find_flask(served: t.Any, label: str, factory: bool) -> tuple[t.Any, list[st
                 )
             following += _inside(candidate)
         level = following
-    raise ProbeError("not-flask", _not_flask_message(served, label, factory, warnings))
+    raise ProbeError(_not_flask_message(served, label, factory, warnings))
 
 
 def _inside(candidate: t.Any) -> list[t.Any]:
@@ -221,12 +212,14 @@ def _inside(candidate: t.Any) -> list[t.Any]:
         if inspect.getattr_static(candidate, name, None) is not None:
             with contextlib.suppress(Exception):
                 found.append(getattr(candidate, name))
-    for cell in getattr(candidate, "__closure__", None) or ():
-        # ValueError: an empty cell
-        with contextlib.suppress(ValueError):
-            found.append(cell.cell_contents)
-    attributes = getattr(candidate, "__dict__", None) or {}
-    found += [value for value in list(attributes.values())[:ATTRIBUTES_LIMIT] if callable(value)]
+    if inspect.isfunction(candidate):
+        for cell in candidate.__closure__ or ():
+            # ValueError: an empty cell
+            with contextlib.suppress(ValueError):
+                found.append(cell.cell_contents)
+    with contextlib.suppress(Exception):
+        attributes = list(vars(candidate).values())[:ATTRIBUTES_LIMIT]
+        found += [value for value in attributes if callable(value)]
     return found
 
 
@@ -419,10 +412,10 @@ def ask(request: Answer) -> Answer:
         try:
             os.chdir(directory)
         except OSError as error:
-            raise ProbeError("directory", f"{directory}: {error.strerror}") from error
+            raise ProbeError(f"{directory}: {error.strerror}") from error
         sys.path.insert(0, directory)
     if importlib.util.find_spec("flask") is None:
-        raise ProbeError("no-flask", "Flask isn't installed in this virtualenv")
+        raise ProbeError("Flask isn't installed in this virtualenv")
     module = import_module(request["module"], directory)
     called = request["arguments"] is not None
     served = build(module, request["attribute"], request["arguments"], request["keywords"])
@@ -431,7 +424,6 @@ def ask(request: Answer) -> Answer:
         return describe(app, warnings)
     except Exception as error:
         raise ProbeError(
-            "describe-failed",
             f"the app can't be described: {type(error).__name__}",
             trace_of(error),
         ) from error
@@ -448,7 +440,7 @@ def main(arguments: t.Sequence[str]) -> t.NoReturn:
     try:
         answer: Answer = {"app": ask(request)}
     except ProbeError as error:
-        answer = {"failure": {"kind": error.kind, "message": str(error), "trace": error.trace}}
+        answer = {"failure": {"message": str(error), "trace": error.trace}}
     data = json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
     while data:
         data = data[os.write(channel, data) :]

@@ -37,7 +37,9 @@ def package_manager() -> str:
     for name in ("apt", "dnf"):
         if shutil.which(name, path="/usr/bin:/bin"):
             return name
-    raise LookupError("This host has neither apt nor dnf. Debian, Ubuntu and the RHEL family are supported.")
+    raise LookupError(
+        "This host has neither apt nor dnf. Debian, Ubuntu and the RHEL family are supported."
+    )
 
 
 def has_ipv6(proc: str = "/proc") -> bool:
@@ -104,11 +106,17 @@ def socket_process(path: str, proc: str = "/proc") -> int | None:
     """
     inodes = set()
     try:
-        with open(os.path.join(proc, "net/unix"), encoding="utf-8", errors="surrogateescape") as lines:
+        with open(
+            os.path.join(proc, "net/unix"), encoding="utf-8", errors="surrogateescape"
+        ) as lines:
             for line in lines:
                 fields = line.split(maxsplit=7)
                 # __SO_ACCEPTCON, include/linux/net.h
-                if len(fields) == 8 and fields[7].rstrip("\n") == path and int(fields[3], 16) & 0x10000:
+                if (
+                    len(fields) == 8
+                    and fields[7].rstrip("\n") == path
+                    and int(fields[3], 16) & 0x10000
+                ):
                     inodes.add(fields[6])
     except OSError:
         return None
@@ -195,5 +203,3 @@ def directory_facts(path: str) -> dict[str, t.Any]:
         "virtualenv": nearest("pyvenv.cfg"),
         "checkout": nearest(".git"),
     }
-
-

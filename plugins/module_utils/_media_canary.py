@@ -90,19 +90,26 @@ def place(
         answer: Facts = _as_user.call(
             who, _write, who, directory, name, content, umask=umask, view=view
         )
-    if "uid" in answer:
-        answer["owner"] = _as_user.user_name(answer.pop("uid"))
-        answer["group"] = _as_user.group_name(answer.pop("gid"))
-    return answer
+    if not answer["written"]:
+        return answer
+    owner, group = answer.pop("uid"), answer.pop("gid")
+    return {
+        **answer,
+        "name": name,
+        "path": os.path.join(directory, name),
+        "content": content,
+        "sha256": hashlib.sha256(content.encode("ascii")).hexdigest(),
+        "owner": _as_user.user_name(owner),
+        "group": _as_user.group_name(group),
+    }
 
 
 def _write(who: _as_user.Account, directory: str, name: str, content: str) -> Facts:
     """Runs in the user's process."""
-    data = content.encode("ascii")
     try:
         place_descriptor = _open_directory(directory)
         try:
-            status = _create(place_descriptor, name, data)
+            status = _create(place_descriptor, name, content)
         finally:
             os.close(place_descriptor)
     except OSError as error:
@@ -110,11 +117,7 @@ def _write(who: _as_user.Account, directory: str, name: str, content: str) -> Fa
     return {
         "written": True,
         "error": None,
-        "path": os.path.join(directory, name),
-        "name": name,
-        "content": content,
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "size": len(data),
+        "size": status.st_size,
         "mode": f"{stat.S_IMODE(status.st_mode):04o}",
         "uid": status.st_uid,
         "gid": status.st_gid,
@@ -126,12 +129,12 @@ def _open_directory(directory: str) -> int:
     return os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def _create(place_descriptor: int, name: str, data: bytes) -> os.stat_result:
+def _create(place_descriptor: int, name: str, content: str) -> os.stat_result:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(name, flags, 0o666, dir_fd=place_descriptor)
     try:
         with open(descriptor, "wb") as file:
-            file.write(data)
+            file.write(content.encode("ascii"))
             file.flush()
             # NFS tells of a full disk or quota only now (close(2)).
             os.fsync(descriptor)
@@ -223,10 +226,12 @@ def _is_ours(directory: int, candidate: str, name: str | None) -> bool:
         if error.errno == errno.ELOOP:
             return False
         raise
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return False
-        ours = file.read(len(MARKER)) == MARKER.encode("ascii")
+        ours = os.read(descriptor, len(MARKER)) == MARKER.encode("ascii")
+    finally:
+        os.close(descriptor)
     left = time.time() - status.st_mtime > LEFTOVER_AGE_SECONDS
     return ours and (name in (None, candidate) or left)

@@ -250,8 +250,8 @@ def _is_guarded(link: str) -> bool:
     proc_sys_fs(5), protected_symlinks.
     """
     try:
-        with open("/proc/sys/fs/protected_symlinks", encoding="ascii") as flag:
-            if flag.read().strip() == "0":
+        with open("/proc/sys/fs/protected_symlinks", "rb") as flag:
+            if flag.read().strip() == b"0":
                 return False
     except OSError:
         pass
@@ -333,8 +333,12 @@ def reason(who: _as_user.Account, want: str, code: int | None, facts: Facts, sel
 def _permits(
     entries: t.Sequence[AclEntry], who: _as_user.Account, owner: int, group: int, needed: int
 ) -> bool:
-    """The access check algorithm of acl(5)."""
+    """The access check algorithm of acl(5), as Linux has it."""
     mask = next((entry.permissions for entry in entries if entry.tag == _MASK), 7)
+    if mask == 0:
+        # An ACL with an empty mask isn't looked at, only the mode (fs/namei.c,
+        # acl_permission_check): whom it names counts among the others then.
+        entries = [entry for entry in entries if entry.tag not in (_USER, _GROUP)]
 
     def grants(entry: AclEntry, limit: int = 7) -> bool:
         return entry.permissions & limit & needed == needed
@@ -452,8 +456,9 @@ def _acl_text(entry: AclEntry) -> str:
 
 def _selinux_enforces() -> bool:
     try:
-        with open("/sys/fs/selinux/enforce", encoding="ascii") as flag:
-            return flag.read().strip() == "1"
+        # In bytes: the user may not be able to load a codec from this Python's library.
+        with open("/sys/fs/selinux/enforce", "rb") as flag:
+            return flag.read().strip() == b"1"
     except OSError:
         return False
 
@@ -534,7 +539,7 @@ def newest_files(directory: str, limit: int) -> tuple[list[str], int]:
 def mounts(path: str = "/proc/self/mountinfo") -> list[Facts]:
     """Read the mounts of a process (proc_pid_mountinfo(5)), in the order they were made."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as lines:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
             return [parse_mount(line) for line in lines]
     except OSError:
         return []
@@ -542,7 +547,8 @@ def mounts(path: str = "/proc/self/mountinfo") -> list[Facts]:
 
 def parse_mount(line: str) -> Facts:
     """Parse a line of mountinfo."""
-    fields = line.split()
+    # Other blanks may be part of a name.
+    fields = line.rstrip("\n").split(" ")
     separator = fields.index("-", 6)
     options = fields[5].split(",")
     return {

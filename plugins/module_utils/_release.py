@@ -6,9 +6,9 @@
 
 """Releases of an app: each a virtualenv of its own, ``current`` a link to the one in use.
 
-    ROOT/releases/ID/            the virtualenv
-    ROOT/releases/ID/release.json  written last; without it the release is half-made
-    ROOT/current -> releases/ID
+ROOT/releases/ID/            the virtualenv
+ROOT/releases/ID/release.json  written last; without it the release is half-made
+ROOT/current -> releases/ID
 """
 
 from __future__ import annotations
@@ -129,9 +129,19 @@ class Release:
             f"Install the package that brings venv for {python} (Debian: python3-venv)",
         )
 
-    def _make_wheels(self, targets: t.Sequence[str], account: pwd.struct_passwd, scratch: str) -> None:
+    def _make_wheels(
+        self, targets: t.Sequence[str], account: pwd.struct_passwd, scratch: str
+    ) -> None:
         _run(
-            [self._python, "-m", "pip", "wheel", "--wheel-dir", os.path.join(scratch, "wheels"), *targets],
+            [
+                self._python,
+                "-m",
+                "pip",
+                "wheel",
+                "--wheel-dir",
+                os.path.join(scratch, "wheels"),
+                *targets,
+            ],
             "pip could not build the app or one of its requirements",
             "Mend what pip names above; the release in use goes on",
             user=account,
@@ -140,7 +150,16 @@ class Release:
 
     def _install(self, wheels: t.Sequence[str], scratch: str) -> None:
         _run(
-            [self._python, "-m", "pip", "install", "--no-index", "--no-deps", "--no-cache-dir", *wheels],
+            [
+                self._python,
+                "-m",
+                "pip",
+                "install",
+                "--no-index",
+                "--no-deps",
+                "--no-cache-dir",
+                *wheels,
+            ],
             "pip could not install the wheels",
             "Mend what pip names above; the release in use goes on",
             home=scratch,

@@ -27,7 +27,9 @@ Settings = dict[str, t.Any]
 
 # useradd's own rule, less what is no safe file name (shadow-utils, man 8 useradd).
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}\Z")
-RESERVED_NAMES = frozenset({"root", "nobody", "default", "www-data", "nginx", "daemon", "bin", "sys"})
+RESERVED_NAMES = frozenset(
+    {"root", "nobody", "default", "www-data", "nginx", "daemon", "bin", "sys"}
+)
 
 # What systemd ('%'), a shell and Nginx all read as themselves.
 SAFE_PATH = re.compile(r"/[\w.+@:/-]*\Z")
@@ -40,14 +42,31 @@ ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # https://nginx.org/en/docs/syntax.html
 SIZE = re.compile(r"(\d+)\s*([kKmMgG]?)(?:[iI]?[bB])?\Z")
-BIND = re.compile(r"(?:unix:(?P<path>/[\w.+@:/-]+)|(?:[\w.-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5}))\Z")
+BIND = re.compile(
+    r"(?:unix:(?P<path>/[\w.+@:/-]+)|(?:[\w.-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5}))\Z"
+)
 NGINX_TIME = re.compile(r"\d+(?:ms|[smhdwMy])?\Z")
 MODE = re.compile(r"[0-7]{3,4}\Z")
 
 # Emptied at boot or by age, private to one user, or the system's own.
 UNFIT_DIRECTORIES = (
-    "/tmp", "/var/tmp", "/home", "/root", "/run", "/var/run", "/dev", "/proc", "/sys", "/boot",
-    "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/var/cache",
+    "/tmp",
+    "/var/tmp",
+    "/home",
+    "/root",
+    "/run",
+    "/var/run",
+    "/dev",
+    "/proc",
+    "/sys",
+    "/boot",
+    "/etc",
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/var/cache",
 )
 TOO_WIDE_DIRECTORIES = ("/", "/var", "/var/www", "/var/lib", "/srv", "/opt", "/mnt", "/media")
 
@@ -89,7 +108,7 @@ def parse_size(value: t.Any) -> int:
     match = SIZE.match(str(value).strip())
     if isinstance(value, bool) or match is None:
         raise ValueError(f"{value!r} is no size")
-    size = int(match.group(1)) * 1024 ** " kmg".index(match.group(2).lower() or " ")
+    size: int = int(match.group(1)) * 1024 ** " kmg".index(match.group(2).lower() or " ")
     if size == 0:
         raise ValueError("a size of 0 means 'no limit' to Nginx and 'nothing' to Flask")
     return size
@@ -128,31 +147,45 @@ def _name_problems(values: Values) -> t.Iterator[Problem]:
         value = values[variable]
         if not NAME.match(value):
             yield Problem(
-                variable, value, "it is no safe name for a user, a service and a file",
+                variable,
+                value,
+                "it is no safe name for a user, a service and a file",
                 "Write lower-case letters, digits, '-' and '_', beginning with a letter, 31 at most",
             )
         elif value in RESERVED_NAMES or value == nginx_user:
             yield Problem(
-                variable, value, "that name belongs to the system or to Nginx",
+                variable,
+                value,
+                "that name belongs to the system or to Nginx",
                 "Write a name of the app's own, such as 'gallery'",
             )
     if not CALLABLE.match(values["flask_app_callable"]):
         yield Problem(
-            "flask_app_callable", values["flask_app_callable"], "Gunicorn can't read it",
+            "flask_app_callable",
+            values["flask_app_callable"],
+            "Gunicorn can't read it",
             "Write 'module:app' or 'module:create_app()'",
         )
     if values["flask_app_service"] == "managed" and not values.get("flask_app_source"):
         yield Problem(
-            "flask_app_source", values.get("flask_app_source"), "there is nothing to install",
+            "flask_app_source",
+            values.get("flask_app_source"),
+            "there is nothing to install",
             "Write a project directory, a wheel, an sdist, a git URL or a requirement, "
             "or set flask_app_service to 'external'",
         )
 
 
 PATHS = (
-    "flask_app_root", "flask_app_virtualenv", "flask_app_directory", "flask_app_python",
-    "flask_app_env_file", "flask_static_root", "flask_media_root",
-    "flask_site_conf_file", "flask_site_include_file",
+    "flask_app_root",
+    "flask_app_virtualenv",
+    "flask_app_directory",
+    "flask_app_python",
+    "flask_app_env_file",
+    "flask_static_root",
+    "flask_media_root",
+    "flask_site_conf_file",
+    "flask_site_include_file",
 )
 
 
@@ -161,18 +194,23 @@ def _path_problems(values: Values) -> t.Iterator[Problem]:
         value = values[variable]
         if not value.startswith("/"):
             yield Problem(
-                variable, value, "a relative path means another place to each program",
+                variable,
+                value,
+                "a relative path means another place to each program",
                 "Write an absolute path, beginning with '/'",
             )
         elif not SAFE_PATH.match(value):
             yield Problem(
-                variable, value,
+                variable,
+                value,
                 "it has a character that systemd, a shell or Nginx reads as something else",
                 "Write letters, digits, and any of '. _ - + @ :'",
             )
         elif value != "/" and posixpath.normpath(value) != value.rstrip("/"):
             yield Problem(
-                variable, value, "it is not written in its plain form",
+                variable,
+                value,
+                "it is not written in its plain form",
                 f"Write {posixpath.normpath(value)!r}",
             )
 
@@ -181,11 +219,14 @@ def _root_problems(values: Values) -> t.Iterator[Problem]:
     static, media = values["flask_static_root"], values["flask_media_root"]
     for variable, value in (("flask_static_root", static), ("flask_media_root", media)):
         kind = variable.split("_")[1]
-        advice = f"Write a directory of its own, such as '/var/www/{values['flask_app_name']}/{kind}'"
+        advice = (
+            f"Write a directory of its own, such as '/var/www/{values['flask_app_name']}/{kind}'"
+        )
         unfit = next((path for path in UNFIT_DIRECTORIES if contains(path, value)), None)
         if unfit:
             yield Problem(
-                variable, value,
+                variable,
+                value,
                 f"{unfit} is emptied, private or the system's own; Nginx or the files would be lost there",
                 advice,
             )
@@ -194,14 +235,16 @@ def _root_problems(values: Values) -> t.Iterator[Problem]:
         for owner in ("flask_app_root", "flask_app_virtualenv"):
             if overlap(values[owner], value):
                 yield Problem(
-                    variable, value,
+                    variable,
+                    value,
                     f"{owner} is {values[owner]!r}, which a deploy replaces together with what is in it",
                     advice,
                 )
                 break
     if overlap(static, media):
         yield Problem(
-            "flask_media_root", media,
+            "flask_media_root",
+            media,
             f"flask_static_root is {static!r}: the two are the same or one lies in the other, "
             "so uploads would be served, kept and replaced as if they were part of a release",
             "Write two directories side by side, such as "
@@ -211,16 +254,24 @@ def _root_problems(values: Values) -> t.Iterator[Problem]:
 
 def _url_problem(variable: str, value: t.Any) -> Problem | None:
     if value == "/":
-        reason, remedy = "it would take every request from the app", "Write a prefix such as '/media/'"
+        reason, remedy = (
+            "it would take every request from the app",
+            "Write a prefix such as '/media/'",
+        )
     elif not isinstance(value, str) or not value.startswith("/") or not value.endswith("/"):
         # A missing slash lets a location match its siblings: https://nginx.org/en/docs/http/ngx_http_core_module.html#alias
         reason = "a prefix begins and ends with a slash"
         remedy = f"Write {'/' + str(value).strip('/') + '/'!r}"
     elif not SAFE_URL.match(value) or ".." in value.split("/") or "." in value.split("/"):
         reason = "Nginx compares prefixes with the decoded and normalised path"
-        remedy = "Write letters, digits, and any of '. _ - ~' between single slashes, such as '/media/'"
+        remedy = (
+            "Write letters, digits, and any of '. _ - ~' between single slashes, such as '/media/'"
+        )
     elif any(part.startswith(".") for part in value.split("/")):
-        reason, remedy = "names with a leading dot are not served", "Write a prefix such as '/media/'"
+        reason, remedy = (
+            "names with a leading dot are not served",
+            "Write a prefix such as '/media/'",
+        )
     else:
         return None
     return Problem(variable, value, reason, remedy)
@@ -239,8 +290,10 @@ def _url_problems(values: Values) -> t.Iterator[Problem]:
             yield from _mount_problems(f"flask_static_mounts[{index}].url", mount["url"], values)
         if not str(mount.get("folder", "")).startswith("/"):
             yield Problem(
-                f"flask_static_mounts[{index}].folder", mount.get("folder"),
-                "a relative path means another place to each program", "Write an absolute path",
+                f"flask_static_mounts[{index}].folder",
+                mount.get("folder"),
+                "a relative path means another place to each program",
+                "Write an absolute path",
             )
 
 
@@ -248,7 +301,8 @@ def _mount_problems(variable: str, url: str, values: Values) -> t.Iterator[Probl
     media_url = values["flask_media_url"]
     if overlap(url, media_url):
         yield Problem(
-            variable, url,
+            variable,
+            url,
             f"flask_media_url is {media_url!r}: the two prefixes are the same or one lies in the other",
             "Set flask_media_url to a prefix of its own, such as '/media/' or '/uploads/'",
         )
@@ -263,13 +317,17 @@ def _site_problems(values: Values) -> t.Iterator[Problem]:
     else:
         if not domains and values["flask_site_mode"] == "server":
             yield Problem(
-                "flask_site_domains", domains, "Nginx would not know which requests are the site's",
+                "flask_site_domains",
+                domains,
+                "Nginx would not know which requests are the site's",
                 'Write the host names, such as ["gallery.example.com"]',
             )
         for domain in domains:
             if not isinstance(domain, str) or not DOMAIN.match(domain):
                 yield Problem(
-                    "flask_site_domains", domain, "it is no host name",
+                    "flask_site_domains",
+                    domain,
+                    "it is no host name",
                     "Write names such as 'gallery.example.com', without scheme, port or path",
                 )
         for domain in sorted({d for d in domains if isinstance(d, str) and domains.count(d) > 1}):
@@ -280,12 +338,16 @@ def _site_problems(values: Values) -> t.Iterator[Problem]:
         )
     if not BIND.match(values["flask_app_bind"]):
         yield Problem(
-            "flask_app_bind", values["flask_app_bind"], "neither Gunicorn nor Nginx can read it",
+            "flask_app_bind",
+            values["flask_app_bind"],
+            "neither Gunicorn nor Nginx can read it",
             "Write 'unix:/path/to/socket' or 'host:port', without a scheme",
         )
     if not values["flask_site_conf_file"].endswith(".conf"):
         yield Problem(
-            "flask_site_conf_file", values["flask_site_conf_file"], "Nginx includes only *.conf there",
+            "flask_site_conf_file",
+            values["flask_site_conf_file"],
+            "Nginx includes only *.conf there",
             "Write a name that ends in '.conf'",
         )
 
@@ -304,39 +366,53 @@ def _value_problems(values: Values) -> t.Iterator[Problem]:
     )
     if app_limit and body_limit and body_limit < app_limit:
         yield Problem(
-            "flask_site_client_max_body_size", values["flask_site_client_max_body_size"],
+            "flask_site_client_max_body_size",
+            values["flask_site_client_max_body_size"],
             "Nginx would refuse what the app takes "
             f"(flask_app_max_content_length is {values['flask_app_max_content_length']!r})",
             "Leave it unset, to have it derived, or write a larger size",
         )
     if not NGINX_TIME.match(values["flask_static_expires"]):
         yield Problem(
-            "flask_static_expires", values["flask_static_expires"], "it is no time of Nginx's",
+            "flask_static_expires",
+            values["flask_static_expires"],
+            "it is no time of Nginx's",
             "Write a number and a unit, such as '30d', '12h' or '1y'",
         )
     mode = values["flask_media_mode"]
     if not MODE.match(mode):
         yield Problem(
-            "flask_media_mode", mode, "it is no mode", "Write four octal digits in quotes, such as '2750'"
+            "flask_media_mode",
+            mode,
+            "it is no mode",
+            "Write four octal digits in quotes, such as '2750'",
         )
     elif int(mode, 8) & 0o002 or int(mode, 8) & 0o700 != 0o700:
         yield Problem(
-            "flask_media_mode", mode, "the app needs rwx there and nobody else may write",
+            "flask_media_mode",
+            mode,
+            "the app needs rwx there and nobody else may write",
             "Write '2750', or '2755' where every user of the host may read uploads",
         )
     try:
         re.compile(values["flask_static_fingerprint_regex"])
     except re.error as error:
         yield Problem(
-            "flask_static_fingerprint_regex", values["flask_static_fingerprint_regex"], str(error),
+            "flask_static_fingerprint_regex",
+            values["flask_static_fingerprint_regex"],
+            str(error),
             "Write a regular expression such as '-[0-9a-f]{32}[.]'",
         )
     for variable in ("flask_app_gunicorn_workers", "flask_app_gunicorn_timeout_seconds"):
         if values[variable] < 1:
-            yield Problem(variable, values[variable], "at least 1 is needed", "Write a positive number")
+            yield Problem(
+                variable, values[variable], "at least 1 is needed", "Write a positive number"
+            )
     if values["flask_verify_sample_files"] < 0:
         yield Problem(
-            "flask_verify_sample_files", values["flask_verify_sample_files"], "it is no number of files",
+            "flask_verify_sample_files",
+            values["flask_verify_sample_files"],
+            "it is no number of files",
             "Write 0 or more",
         )
     yield from _inline_type_problems(values["flask_media_inline_types"])
@@ -346,11 +422,21 @@ def _inline_type_problems(types: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     for mime_type, extensions in types.items():
         if not re.match(r"[a-z]+/[a-z0-9.+-]+\Z", mime_type):
             yield Problem(
-                "flask_media_inline_types", mime_type, "it is no MIME type", "Write one such as 'image/png'"
+                "flask_media_inline_types",
+                mime_type,
+                "it is no MIME type",
+                "Write one such as 'image/png'",
             )
-        if mime_type in ("text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "application/xml"):
+        if mime_type in (
+            "text/html",
+            "image/svg+xml",
+            "application/xhtml+xml",
+            "text/xml",
+            "application/xml",
+        ):
             yield Problem(
-                "flask_media_inline_types", mime_type,
+                "flask_media_inline_types",
+                mime_type,
                 "an upload of that type can run script in the site's own origin",
                 "Leave it out: such files are then sent as downloads",
             )
@@ -358,7 +444,9 @@ def _inline_type_problems(types: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
             isinstance(item, str) and re.match(r"[a-z0-9]+\Z", item) for item in extensions
         ):
             yield Problem(
-                "flask_media_inline_types", {mime_type: extensions}, "its file extensions are no list of names",
+                "flask_media_inline_types",
+                {mime_type: extensions},
+                "its file extensions are no list of names",
                 f"Write {{{mime_type!r}: ['png']}} with extensions in lower case and without a dot",
             )
 
@@ -387,25 +475,33 @@ def _owned_env(values: Values) -> dict[str, tuple[str, t.Any]]:
 def _env_problems(values: Values) -> t.Iterator[Problem]:
     if not ENV_NAME.match(values["flask_app_env_prefix"]):
         yield Problem(
-            "flask_app_env_prefix", values["flask_app_env_prefix"], "it can't begin a variable's name",
+            "flask_app_env_prefix",
+            values["flask_app_env_prefix"],
+            "it can't begin a variable's name",
             "Write the prefix that the app hands to from_prefixed_env(), such as 'FLASK'",
         )
     owned = _owned_env(values)
     for name, value in values["flask_app_env"].items():
         if not isinstance(name, str) or not ENV_NAME.match(name):
             yield Problem(
-                "flask_app_env", name, "it is no name of an environment variable",
+                "flask_app_env",
+                name,
+                "it is no name of an environment variable",
                 "Write letters, digits and '_', not beginning with a digit",
             )
         elif name in owned:
             yield Problem(
-                f"flask_app_env.{name}", value, "it follows from another variable, and the two could differ",
+                f"flask_app_env.{name}",
+                value,
+                "it follows from another variable, and the two could differ",
                 f"Set {owned[name][0]} instead",
             )
         elif isinstance(value, str) and CONTROL.search(value):
             # The value may be a secret: it is not shown.
             yield Problem(
-                f"flask_app_env.{name}", "(hidden)", "it has a line break or another control character",
+                f"flask_app_env.{name}",
+                "(hidden)",
+                "it has a line break or another control character",
                 "Write it on one line, for instance encoded in base64",
             )
 
@@ -415,7 +511,9 @@ def derived_env(values: Values) -> dict[str, t.Any]:
 
     ``flask_app_env`` is kept out of it, since settings are shown and that may hold secrets.
     """
-    return {name: value for name, (_unused, value) in _owned_env(values).items() if value is not None}
+    return {
+        name: value for name, (_unused, value) in _owned_env(values).items() if value is not None
+    }
 
 
 def resolve(values: Values) -> Settings:
@@ -445,6 +543,7 @@ def resolve(values: Values) -> Settings:
             **_section(values, "flask_site_"),
             "client_max_body_size_bytes": client_max_body_size_bytes(values, None),
             "url": _site_url(values),
+            "proxy": _proxies(values),
             "proxy_pass": _proxy_pass(values["flask_app_bind"]),
             # A variable's name in Nginx has no '-'.
             "variable": "flask_" + name.replace("-", "_"),
@@ -460,6 +559,11 @@ def _section(values: Values, prefix: str) -> dict[str, t.Any]:
         for name, value in values.items()
         if name.startswith(prefix) and name != "flask_app_env"
     }
+
+
+def _proxies(values: Values) -> bool:
+    explicit = values.get("flask_site_proxy")
+    return values["flask_site_mode"] == "server" if explicit is None else bool(explicit)
 
 
 def _proxy_pass(bind: str) -> str:
@@ -512,7 +616,8 @@ def _listener_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterato
     for listener in host["listeners"]:
         if listener["process"] not in ("nginx", None):
             yield Problem(
-                "flask_site_port", values["flask_site_port"],
+                "flask_site_port",
+                values["flask_site_port"],
                 f"{listener['process']} (process {listener['pid']}) listens on "
                 f"{listener['address']} already",
                 "Write a free port, or stop that program",
@@ -526,12 +631,15 @@ def _user_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Pr
         return
     if user["uid"] == 0:
         yield Problem(
-            "flask_app_user", values["flask_app_user"], "that user is root (uid 0)",
+            "flask_app_user",
+            values["flask_app_user"],
+            "that user is root (uid 0)",
             "Write a user of the app's own",
         )
     elif values["flask_app_service"] == "managed" and user["home"] != values["flask_app_root"]:
         yield Problem(
-            "flask_app_user", values["flask_app_user"],
+            "flask_app_user",
+            values["flask_app_user"],
             f"that user exists and is somebody else's (uid {user['uid']}, home {user['home']})",
             "Write a name that is free",
         )
@@ -543,23 +651,34 @@ def _directory_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterat
         facts = host["directories"][values[variable]]
         kind = variable.split("_")[1]
         remedy = f"Write a directory that no deploy replaces, such as '/var/www/{name}/{kind}'"
-        for what, holder in (("a virtualenv", facts["virtualenv"]), ("a git checkout", facts["checkout"])):
+        for what, holder in (
+            ("a virtualenv", facts["virtualenv"]),
+            ("a git checkout", facts["checkout"]),
+        ):
             if holder:
                 yield Problem(variable, values[variable], f"{holder} is {what}", remedy)
-        unfit = next((path for path in UNFIT_DIRECTORIES if contains(path, facts["resolved"])), None)
+        unfit = next(
+            (path for path in UNFIT_DIRECTORIES if contains(path, facts["resolved"])), None
+        )
         if unfit:
             yield Problem(
-                variable, values[variable], f"it is a link to {facts['resolved']}, in {unfit}", remedy
+                variable,
+                values[variable],
+                f"it is a link to {facts['resolved']}, in {unfit}",
+                remedy,
             )
         if facts["kind"] not in ("directory", "missing"):
-            yield Problem(variable, values[variable], f"there is a {facts['kind']} of that name", remedy)
+            yield Problem(
+                variable, values[variable], f"there is a {facts['kind']} of that name", remedy
+            )
     static, media = (
         host["directories"][values[variable]]["resolved"]
         for variable in ("flask_static_root", "flask_media_root")
     )
     if overlap(static, media):
         yield Problem(
-            "flask_media_root", values["flask_media_root"],
+            "flask_media_root",
+            values["flask_media_root"],
             f"behind its links it is {media}, and the static root is {static}: the same or nested",
             "Write two directories side by side",
         )
@@ -579,13 +698,15 @@ def _app_mount_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterato
         problem = _url_problem(variable, mount["url"])
         if problem:
             yield dataclasses.replace(
-                problem, remedy="Write Flask(static_url_path='/static') or another prefix of its own"
+                problem,
+                remedy="Write Flask(static_url_path='/static') or another prefix of its own",
             )
         else:
             yield from _mount_problems(variable, mount["url"], values)
         if mount["folder"] and overlap(mount["folder"], values["flask_media_root"]):
             yield Problem(
-                "flask_media_root", values["flask_media_root"],
+                "flask_media_root",
+                values["flask_media_root"],
                 f"it overlaps the app's static folder {mount['folder']}",
                 "Write a directory of its own",
             )
@@ -598,7 +719,8 @@ def _app_config_problems(values: Values, config: t.Mapping[str, t.Any]) -> t.Ite
             values["flask_media_root"]
         ):
             yield Problem(
-                f"the app's {key}", folder,
+                f"the app's {key}",
+                folder,
                 f"flask_media_root is {values['flask_media_root']!r}: the app would write to one place "
                 "while Nginx serves another",
                 "Let the app call app.config.from_prefixed_env() after its own defaults "
@@ -608,7 +730,8 @@ def _app_config_problems(values: Values, config: t.Mapping[str, t.Any]) -> t.Ite
     limit = config.get("MAX_CONTENT_LENGTH")
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
         yield Problem(
-            "the app's MAX_CONTENT_LENGTH", limit,
+            "the app's MAX_CONTENT_LENGTH",
+            limit,
             "Flask compares it with a number, so every request with a body would fail",
             "Set flask_app_max_content_length, which hands it over in bytes",
         )
@@ -661,4 +784,6 @@ def refusal(name: t.Any, problems: t.Sequence[Problem]) -> str:
     """Return the message that refuses a description."""
     number = len(problems)
     head = f"{name}: {number} problem{'s' if number > 1 else ''} in the description; nothing was changed."
-    return "\n".join([head, *(f"  {index}. {problem}" for index, problem in enumerate(problems, 1))])
+    return "\n".join(
+        [head, *(f"  {index}. {problem}" for index, problem in enumerate(problems, 1))]
+    )

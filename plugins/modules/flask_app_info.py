@@ -10,14 +10,16 @@ module: flask_app_info
 short_description: What a Flask app says about itself
 version_added: 0.1.0
 description:
-  - Imports the app in its own virtualenv, as its own user and with the env that it runs with, and asks it for its static mounts, its rules and the part of its config that concerns files.
+  - Imports the app in its own virtualenv, as its own user and with the env that it runs with.
+  - Asks it for its static mounts, its rules and the part of its config that concerns files.
   - The app's code is never run as root. Nothing is written, no byte code either; what the app itself does at import it does here too.
   - Of the config only a fixed list of names is returned, no secret.
 attributes:
   check_mode:
     description:
       - Can run in check mode and return the same.
-      - In check mode a virtualenv, user or env file that isn't there yet is no failure, since a run would make it. The answer is assumed then, and RV(asked) is V(false).
+      - In check mode a virtualenv, user or env file that isn't there yet is no failure, since a run would make it.
+      - The answer is assumed then, and RV(asked) is V(false).
     support: full
   diff_mode:
     description: Changes nothing, so there is nothing to show.

@@ -1,5 +1,4 @@
 #!/usr/bin/python
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, the flaskworks.static_media authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -103,9 +102,8 @@ archive_needed:
   sample: false
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-
-from ansible_collections.flaskworks.static_media.plugins.module_utils._release import (  # noqa: E402
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flaskworks.static_media.plugins.module_utils._release import (
     Release,
     ReleaseError,
 )
@@ -130,7 +128,9 @@ def main() -> None:
     release = Release(module.params["root"], module.params["id"])
     try:
         result = (
-            _build(module, release) if module.params["state"] == "built" else _switch(module, release)
+            _build(module, release)
+            if module.params["state"] == "built"
+            else _switch(module, release)
         )
     except ReleaseError as error:
         module.fail_json(msg=str(error))

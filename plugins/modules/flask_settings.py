@@ -1,5 +1,4 @@
 #!/usr/bin/python
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, the flaskworks.static_media authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -59,8 +58,8 @@ EXAMPLES = r"""
 RETURN = r"""
 settings:
   description:
-    - The description, complete and checked. One key a role (RV(ignore:app), RV(ignore:static), RV(ignore:media), RV(ignore:site), RV(ignore:verify)), with the role's variables less their prefix.
-    - RV(ignore:host) has the facts of the host and RV(ignore:answer) the app's own answer.
+    - The description, complete and checked. One key a role, such as C(app) and C(media), with the role's variables less their prefix.
+    - C(host) has the facts of the host and C(answer) the app's own answer.
   returned: success
   type: dict
   sample:

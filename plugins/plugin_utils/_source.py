@@ -21,8 +21,20 @@ import typing as t
 # a developer's own secrets and data.
 LEFT_OUT = frozenset(
     {
-        ".git", ".hg", ".svn", ".venv", "venv", ".tox", ".nox", "node_modules", "__pycache__",
-        ".mypy_cache", ".pytest_cache", ".ruff_cache", "instance", ".env",
+        ".git",
+        ".hg",
+        ".svn",
+        ".venv",
+        "venv",
+        ".tox",
+        ".nox",
+        "node_modules",
+        "__pycache__",
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+        "instance",
+        ".env",
     }
 )
 LEFT_OUT_SUFFIXES = (".pyc", ".pyo", ".egg-info")
@@ -32,9 +44,7 @@ SDIST_SUFFIXES = (".tar.gz", ".tgz", ".zip")
 REQUIREMENT = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\s*(?:\[[^\]]+\])?\s*(?:(?:[<>=!~]=?=?|@)\s*\S.*)?\Z"
 )
-GIT = re.compile(
-    r"git\+(?P<url>(?:https|http|ssh|file)://[^#]+?)(?:@(?P<ref>[^/@#]+))?(?:#.*)?\Z"
-)
+GIT = re.compile(r"git\+(?P<url>(?:https|http|ssh|file)://[^#]+?)(?:@(?P<ref>[^/@#]+))?(?:#.*)?\Z")
 
 
 class SourceError(Exception):
@@ -63,7 +73,9 @@ class Source:
         :raises SourceError: when git can't fetch the commit.
         """
         if self.kind == "directory":
-            return _pack_directory(pathlib.Path(self.location), os.path.join(directory, "source.tar.gz"))
+            return _pack_directory(
+                pathlib.Path(self.location), os.path.join(directory, "source.tar.gz")
+            )
         if self.kind == "archive":
             return self.location
         if self.kind == "git":
@@ -91,18 +103,26 @@ def identify(text: str) -> Source:
     if text.startswith("git+"):
         match = GIT.match(text)
         if not match:
-            raise SourceError(f"{text} can't be read. Write git+https://HOST/PROJECT.git@BRANCH-OR-TAG.")
+            raise SourceError(
+                f"{text} can't be read. Write git+https://HOST/PROJECT.git@BRANCH-OR-TAG."
+            )
         commit = _resolve_commit(match["url"], match["ref"] or "HEAD")
         return Source("git", match["url"], hashlib.sha256(commit.encode()).hexdigest(), commit)
-    if os.sep in text or text.startswith((".", "~")) or text.endswith((".whl", *SDIST_SUFFIXES)):
-        if "@" not in text or text.startswith((".", "~", "/")):
-            raise SourceError(f"{path.absolute()}: no such file or directory on the control node.")
+    if _looks_like_path(text):
+        raise SourceError(f"{path.absolute()}: no such file or directory on the control node.")
     if not REQUIREMENT.match(text):
         raise SourceError(
             f"{text!r} is no directory, wheel, sdist, git URL or requirement. "
             "Write the path of your project, or a requirement such as 'gallery==1.2'."
         )
     return Source("requirement", text, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _looks_like_path(text: str) -> bool:
+    """Whether somebody meant a path; ``name @ URL`` is a requirement that has slashes too."""
+    if text.startswith((".", "~", "/")):
+        return True
+    return "@" not in text and (os.sep in text or text.endswith((".whl", *SDIST_SUFFIXES)))
 
 
 def _sha256(path: pathlib.Path) -> str:
@@ -145,7 +165,10 @@ def _pack_directory(directory: pathlib.Path, target: str) -> str:
     with tarfile.open(target, "w:gz", dereference=True) as archive:
         for path in _files(directory):
             archive.add(
-                path, os.path.join("source", path.relative_to(directory)), recursive=False, filter=anonymous
+                path,
+                os.path.join("source", path.relative_to(directory)),
+                recursive=False,
+                filter=anonymous,
             )
     return target
 
@@ -154,7 +177,10 @@ def _git(*arguments: str, cwd: str | None = None) -> str:
     try:
         done = subprocess.run(
             ["git", *arguments],
-            cwd=cwd, check=True, capture_output=True, text=True,
+            cwd=cwd,
+            check=True,
+            capture_output=True,
+            text=True,
             env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
         )
     except FileNotFoundError:

@@ -93,7 +93,9 @@ def requests(settings: Evidence, static: Evidence, canary: Evidence) -> list[dic
     site, media = settings["site"], settings["media"]
     host = (site["domains"] or ["localhost"])[0].replace("*.", "www.")
     base = f"http://{settings['verify']['address']}:{site['port']}"
-    absent = "flask-verify-absent-" + hashlib.sha256(str(canary.get("name")).encode()).hexdigest()[:12]
+    absent = (
+        "flask-verify-absent-" + hashlib.sha256(str(canary.get("name")).encode()).hexdigest()[:12]
+    )
 
     wanted: list[tuple[str, str, dict[str, t.Any]]] = []
     for mount in static.get("mounts") or []:
@@ -161,7 +163,9 @@ class Proof:
             "url": self.settings["site"]["url"],
             "ok": all(check.status != "fail" for check in self.checks),
             "generated": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "checks": [{**dataclasses.asdict(check), "title": check.title} for check in self.checks],
+            "checks": [
+                {**dataclasses.asdict(check), "title": check.title} for check in self.checks
+            ],
             "findings": [dataclasses.asdict(finding) for finding in self.findings],
         }
 
@@ -173,10 +177,10 @@ class Proof:
     def _skip(self, check_id: str, reason: str) -> None:
         self.checks.append(Check(check_id, "skip", reason))
 
-    def _find(
-        self, finding_id: str, component: str, message: str, evidence: str, fix: str
-    ) -> None:
-        if not any((found.id, found.component) == (finding_id, component) for found in self.findings):
+    def _find(self, finding_id: str, component: str, message: str, evidence: str, fix: str) -> None:
+        if not any(
+            (found.id, found.component) == (finding_id, component) for found in self.findings
+        ):
             self.findings.append(Finding(finding_id, "error", component, message, evidence, fix))
 
     @property
@@ -188,7 +192,8 @@ class Proof:
         clashes = [mount["url"] for mount in self._mounts if overlap(mount["url"], media_url)]
         for url in clashes:
             self._find(
-                "static-url-mismatch", url,
+                "static-url-mismatch",
+                url,
                 f"the static prefix {url} and the media prefix {media_url} are the same or nested",
                 f"app: {url}, flask_media_url: {media_url}",
                 "Set flask_media_url to a prefix of its own.",
@@ -199,10 +204,15 @@ class Proof:
     def _judge_directories(self) -> None:
         roots = self.settings["static"]["root"], self.settings["media"]["root"]
         static, media = (self.settings["host"]["directories"][root]["resolved"] for root in roots)
-        problems = [f"{static} and {media} are the same or nested"] if overlap(static, media) else []
+        problems = (
+            [f"{static} and {media} are the same or nested"] if overlap(static, media) else []
+        )
         if problems:
             self._find(
-                "shared-directory", media, "static and media share a directory", problems[0],
+                "shared-directory",
+                media,
+                "static and media share a directory",
+                problems[0],
                 "Set flask_static_root and flask_media_root to two directories side by side.",
             )
         self._check("directories-differ", problems, f"{static} and {media}")
@@ -211,7 +221,10 @@ class Proof:
         root = self.settings["media"]["root"]
         answer = self.settings["answer"]
         if not answer.get("asked"):
-            reason = answer.get("error") or "the app is described by flask_static_mounts and was not asked"
+            reason = (
+                answer.get("error")
+                or "the app is described by flask_static_mounts and was not asked"
+            )
             if answer.get("error"):
                 self._check("upload-folder", [f"the app can't be imported: {reason}"], "")
                 return
@@ -229,7 +242,8 @@ class Proof:
             relative = folder is not None and not str(folder).startswith("/")
             self._find(
                 "upload-folder-relative" if relative else "upload-folder-mismatch",
-                f"UPLOAD_FOLDER of {self.settings['app']['callable']}", problems[0],
+                f"UPLOAD_FOLDER of {self.settings['app']['callable']}",
+                problems[0],
                 f"UPLOAD_FOLDER={folder}, flask_media_root={root}",
                 "Call app.config.from_prefixed_env() in the app, after its own defaults, and save to "
                 'current_app.config["UPLOAD_FOLDER"].',
@@ -243,22 +257,28 @@ class Proof:
         if not app_problems and not self.canary.get("written"):
             error = self.canary.get("error") or {}
             app_problems = [f"writing failed: {error.get('strerror', 'unknown error')}"]
+            reason = str(error.get("reason"))
             self._find(
-                error.get("reason") if error.get("reason") in ACCESS_FAULTS else "not-writable",
+                reason if reason in ACCESS_FAULTS else "not-writable",
                 self.settings["media"]["root"],
-                f"{app_user} may write there by its modes, and yet can't", app_problems[0],
+                f"{app_user} may write there by its modes, and yet can't",
+                app_problems[0],
                 "Look for a read-only mount or a full disk; the app's service must list the media root "
                 "in ReadWritePaths=.",
             )
         self._check(
-            "app-writes-media", app_problems,
+            "app-writes-media",
+            app_problems,
             f"{app_user} wrote {self.canary.get('name')}, {self.canary.get('mode')}",
         )
         nginx_problems = self._access_problems(nginx_user)
         paths = self.access[nginx_user]
-        checked = sum(path.get("samples", {}).get("checked", 0) for path in paths if path.get("samples"))
+        checked = sum(
+            path.get("samples", {}).get("checked", 0) for path in paths if path.get("samples")
+        )
         self._check(
-            "nginx-reads-both", nginx_problems,
+            "nginx-reads-both",
+            nginx_problems,
             f"{nginx_user} reads {', '.join(path['path'] for path in paths)} and {checked} files in them",
         )
 
@@ -298,7 +318,10 @@ class Proof:
             finding = "media-missing" if contains(component, media_root) else "static-missing"
         message = ACCESS_FAULTS.get(reason, reason).format(user=user)
         self._find(
-            finding, component, message, f"{component} {shown}".strip(),
+            finding,
+            component,
+            message,
+            f"{component} {shown}".strip(),
             self._access_fix(reason, component, user),
         )
         return f"{component} ({shown or reason}): {message}"
@@ -325,11 +348,15 @@ class Proof:
         ]
         for problem in problems:
             self._find(
-                "media-in-release", media, "a deploy replaces what the uploads lie in", problem,
+                "media-in-release",
+                media,
+                "a deploy replaces what the uploads lie in",
+                problem,
                 "Set flask_media_root to a directory of its own, and move the uploads there.",
             )
         self._check(
-            "uploads-survive-redeploy", problems,
+            "uploads-survive-redeploy",
+            problems,
             f"{facts['resolved']} is outside {self.settings['app']['root']}, every virtualenv and checkout",
         )
 
@@ -395,23 +422,33 @@ class Proof:
         site = self.settings["site"]
         if answer.status < 0:
             self._find(
-                "nginx-not-serving", f"port {site['port']}", "Nginx doesn't answer", answer.message,
+                "nginx-not-serving",
+                f"port {site['port']}",
+                "Nginx doesn't answer",
+                answer.message,
                 "Start Nginx, and read its error log if it won't start.",
             )
         elif answer.by_app:
             self._find(
-                "served-by-app", answer.path, "the app serves this file, not Nginx", f"ETag {answer.etag}",
+                "served-by-app",
+                answer.path,
+                "the app serves this file, not Nginx",
+                f"ETag {answer.etag}",
                 f"Run the site playbook, or include {site['include_file']} in your server block.",
             )
         elif answer.status == 200:
             self._find(
-                "alias-wrong-path", answer.path, "Nginx serves another file than the published one",
+                "alias-wrong-path",
+                answer.path,
+                "Nginx serves another file than the published one",
                 f"{answer.size} bytes, {answer.expected_size} expected",
                 "Run the site playbook, and look for another server block or location of that name.",
             )
         else:
             self._find(
-                "location-missing", answer.path, f"Nginx answers {answer.status} for a file that is there",
+                "location-missing",
+                answer.path,
+                f"Nginx answers {answer.status} for a file that is there",
                 str(answer),
                 "Run the site playbook; with flask_site_mode=include, see to it that your server block "
                 f"includes {site['include_file']}.",
@@ -477,11 +514,13 @@ class _Answer:
 
 def summary(report: Evidence, report_path: str) -> str:
     """Return the report as a person reads it on a terminal."""
-    marks = {"pass": "✓", "fail": "✗", "skip": "–"}
+    marks = {"pass": "✓", "fail": "✗", "skip": "-"}
     width = max(len(check["title"]) for check in report["checks"])
     lines = [f"{report['app']} on {report['host']}: {report['url']}/", ""]
     for check in report["checks"]:
-        evidence = check["evidence"] if len(check["evidence"]) <= 100 else check["evidence"][:97] + "…"
+        evidence = (
+            check["evidence"] if len(check["evidence"]) <= 100 else check["evidence"][:97] + "…"
+        )
         lines.append(f"  {marks[check['status']]} {check['title']:<{width}}  {evidence}")
     for finding in report["findings"]:
         lines += [
@@ -491,7 +530,9 @@ def summary(report: Evidence, report_path: str) -> str:
             f"    seen: {finding['evidence']}",
             f"    mend: {finding['fix']}",
         ]
-    count = {status: sum(check["status"] == status for check in report["checks"]) for status in marks}
+    count = {
+        status: sum(check["status"] == status for check in report["checks"]) for status in marks
+    }
     verdict = f"{count['pass']} passed, {count['fail']} failed" + (
         f", {count['skip']} not checked" if count["skip"] else ""
     )

@@ -7,7 +7,6 @@ import os
 import subprocess
 import tempfile
 import typing as t
-
 from pathlib import Path
 
 import pytest
@@ -66,9 +65,7 @@ BUILDER = "nobody" if os.geteuid() == 0 else getpass.getuser()
 
 
 def build(release: Release, target: str) -> None:
-    release.build(
-        source="test", target=target, extra_requirements=[], python=PYTHON, user=BUILDER
-    )
+    release.build(source="test", target=target, extra_requirements=[], python=PYTHON, user=BUILDER)
 
 
 def test_a_release_is_built_as_its_user_and_installed_by_root(root: Path, archive: str) -> None:
@@ -99,7 +96,11 @@ def test_a_failed_build_leaves_nothing_and_says_why(root: Path, tmp_path: Path) 
 def test_a_python_that_is_not_there_is_named(root: Path, archive: str) -> None:
     with pytest.raises(ReleaseError, match="/nowhere/python"):
         Release(str(root), "one").build(
-            source="test", target=archive, extra_requirements=[], python="/nowhere/python", user=BUILDER
+            source="test",
+            target=archive,
+            extra_requirements=[],
+            python="/nowhere/python",
+            user=BUILDER,
         )
 
 

@@ -33,7 +33,13 @@ def names(archive: str) -> set[str]:
 
 
 def test_a_directory_is_packed_without_caches_and_secrets(project: Path, tmp_path: Path) -> None:
-    for left_out in (".git/config", ".venv/bin/python", "gallery/__pycache__/x.pyc", "instance/x", ".env"):
+    for left_out in (
+        ".git/config",
+        ".venv/bin/python",
+        "gallery/__pycache__/x.pyc",
+        "instance/x",
+        ".env",
+    ):
         path = project / left_out
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")
@@ -84,7 +90,14 @@ def test_git_is_resolved_to_a_commit_and_packed(project: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "text", ["gallery", "gallery==1.2", "gallery[extra]>=1,<2", "Gallery.App ~= 1.0", "a @ https://x.example/a.whl"]
+    "text",
+    [
+        "gallery",
+        "gallery==1.2",
+        "gallery[extra]>=1,<2",
+        "Gallery.App ~= 1.0",
+        "a @ https://x.example/a.whl",
+    ],
 )
 def test_a_requirement_is_the_hosts_to_fetch(text: str, tmp_path: Path) -> None:
     source = _source.identify(text)
@@ -103,14 +116,16 @@ def test_a_requirement_is_the_hosts_to_fetch(text: str, tmp_path: Path) -> None:
         ("", "no directory, wheel"),
     ],
 )
-def test_nonsense_is_refused(text: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nonsense_is_refused(
+    text: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(_source.SourceError, match=words):
         _source.identify(text)
 
 
 def test_a_directory_that_is_no_project_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(_source.SourceError, match="pyproject.toml"):
+    with pytest.raises(_source.SourceError, match=r"pyproject\.toml"):
         _source.identify(str(tmp_path))
 
 

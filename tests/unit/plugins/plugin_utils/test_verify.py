@@ -93,7 +93,9 @@ def blocked(path: str, component: str, reason: str) -> dict[str, t.Any]:
 def judge(evidence: dict[str, t.Any]) -> dict[str, t.Any]:
     proof = _verify.Proof(evidence)
     proof.judge()
-    return proof.report("web1", datetime.datetime(2026, 11, 23, 10, 0, tzinfo=datetime.timezone.utc))
+    return proof.report(
+        "web1", datetime.datetime(2026, 11, 23, 10, 0, tzinfo=datetime.timezone.utc)
+    )
 
 
 def response(evidence: dict[str, t.Any], kind: str) -> dict[str, t.Any]:
@@ -221,9 +223,21 @@ def _app_down(e: dict[str, t.Any]) -> None:
 BROKEN: list[tuple[Break, str, list[tuple[str, str]]]] = [
     (_clash, "url-prefixes-differ", [("static-url-mismatch", "/media/static/")]),
     (_same_directory, "directories-differ", [("shared-directory", f"{STATIC}/uploads")]),
-    (_other_folder, "upload-folder", [("upload-folder-mismatch", "UPLOAD_FOLDER of gallery:create_app()")]),
-    (_relative_folder, "upload-folder", [("upload-folder-relative", "UPLOAD_FOLDER of gallery:create_app()")]),
-    (_no_folder, "upload-folder", [("upload-folder-mismatch", "UPLOAD_FOLDER of gallery:create_app()")]),
+    (
+        _other_folder,
+        "upload-folder",
+        [("upload-folder-mismatch", "UPLOAD_FOLDER of gallery:create_app()")],
+    ),
+    (
+        _relative_folder,
+        "upload-folder",
+        [("upload-folder-relative", "UPLOAD_FOLDER of gallery:create_app()")],
+    ),
+    (
+        _no_folder,
+        "upload-folder",
+        [("upload-folder-mismatch", "UPLOAD_FOLDER of gallery:create_app()")],
+    ),
     (_parent_closed, "app-writes-media", [("not-traversable", "/var/www/gallery")]),
     (_parent_closed, "nginx-reads-both", [("not-traversable", "/var/www/gallery")]),
     (_media_gone, "app-writes-media", [("media-missing", MEDIA)]),
@@ -244,7 +258,9 @@ BROKEN: list[tuple[Break, str, list[tuple[str, str]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "check_id", "findings"), BROKEN, ids=[f"{row[0].__name__}-{row[1]}" for row in BROKEN])
+@pytest.mark.parametrize(
+    ("fault", "check_id", "findings"), BROKEN, ids=[f"{row[0].__name__}-{row[1]}" for row in BROKEN]
+)
 def test_a_fault_fails_its_check_and_is_one_finding(
     fault: Break, check_id: str, findings: list[tuple[str, str]]
 ) -> None:
