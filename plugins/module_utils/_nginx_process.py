@@ -51,12 +51,14 @@ class ReloadUnfinishedError(Exception):
 class Worker:
     """A worker, by what tells it from another that reuses its process id.
 
-    :ivar shutting_down: whether it only finishes the requests that it has.
+    :ivar serves: whether it takes connections; else it starts, or finishes what it has.
+    :ivar starts: whether it is about to serve.
     """
 
     pid: int
     start_ticks: int
-    shutting_down: bool
+    serves: bool
+    starts: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Master:
         return found.start_ticks == self.start_ticks and found.state not in "ZX"
 
     def workers(self) -> list[Worker]:
-        """Return its workers, those that are shutting down included."""
+        """Return its workers, those that just start or shut down included."""
         found = []
         for pid in _pids(self.proc):
             try:
@@ -85,9 +87,10 @@ class Master:
             if facts.parent != self.pid or facts.state in "ZX":
                 continue
             title = _title(pid, self.proc)
-            if title.startswith(_WORKER):
-                stops = title.startswith(_SHUTTING_DOWN)
-                found.append(Worker(pid, facts.start_ticks, stops))
+            # A child bears the master's title until it has switched to the worker's user.
+            if title.startswith((_WORKER, _MASTER)):
+                serves = title.startswith(_WORKER) and not title.startswith(_SHUTTING_DOWN)
+                found.append(Worker(pid, facts.start_ticks, serves, title.startswith(_MASTER)))
         return found
 
     def pending_since(self, changed_ns: int) -> bool:
@@ -99,7 +102,7 @@ class Master:
         for worker in self.workers():
             with contextlib.suppress(ProcessLookupError):
                 started_ns = _process.started_at_ns(worker.pid, self.proc)
-                if not worker.shutting_down and _process.may_predate(started_ns, changed_ns):
+                if worker.serves and _process.may_predate(started_ns, changed_ns):
                     return True
         return False
 
@@ -201,12 +204,12 @@ def reload(master: Master, seconds: float = RELOAD_SECONDS) -> None:
     while True:
         # Asked before the workers are counted: idle after that, it has started all it will start.
         idle = _is_idle(master)
-        new = _serving(master, before)
-        if new:
+        new = _new(master, before)
+        if any(worker.serves for worker in new):
             break
         if not master.alive():
             raise ReloadRefusedError(logs.messages() or [f"master process {master.pid} ended"])
-        if idle:
+        if idle and not any(worker.starts for worker in new):
             raise ReloadRefusedError(logs.messages())
         if time.monotonic() > deadline:
             # Where the kernel does not tell what a process waits for, only the log tells.
@@ -217,17 +220,12 @@ def reload(master: Master, seconds: float = RELOAD_SECONDS) -> None:
             )
         time.sleep(_POLL_SECONDS)
     _wait_for_old_workers(master, before)
-    if not _serving(master, before):
+    if not any(worker.serves for worker in _new(master, before)):
         raise ReloadRefusedError(logs.messages() or ["the new worker processes ended at once"])
 
 
-def _serving(master: Master, before: set[tuple[int, int]]) -> list[Worker]:
-    """Return the workers that were not there before and serve."""
-    return [
-        worker
-        for worker in master.workers()
-        if (worker.pid, worker.start_ticks) not in before and not worker.shutting_down
-    ]
+def _new(master: Master, before: set[tuple[int, int]]) -> list[Worker]:
+    return [w for w in master.workers() if (w.pid, w.start_ticks) not in before]
 
 
 def _wait_for_old_workers(master: Master, before: set[tuple[int, int]]) -> None:
@@ -235,7 +233,7 @@ def _wait_for_old_workers(master: Master, before: set[tuple[int, int]]) -> None:
     deadline = time.monotonic() + _OLD_WORKERS_SECONDS
     while time.monotonic() < deadline:
         if not any(
-            (worker.pid, worker.start_ticks) in before and not worker.shutting_down
+            (worker.pid, worker.start_ticks) in before and worker.serves
             for worker in master.workers()
         ):
             return

@@ -4,304 +4,333 @@
 
 # This module util is PRIVATE to the collection. It can have breaking changes at any time.
 
-"""One file of Nginx's configuration, tested together with the whole tree before it goes live.
+"""One file of an Nginx configuration, put live only if Nginx takes the whole tree with it.
 
-The tree is staged: every file that an ``include`` reaches is copied with its includes leading to
-the other copies, and the candidate stands in for the live file. All else in the directory of the
-configuration is reached by links, so that relative paths resolve and no key is copied.
+At every moment, also when this is killed, what is on disk passed Nginx's test.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import fnmatch
-import glob
+import fcntl
 import os
-import re
-import subprocess
+import shutil
+import tempfile
+import time
 import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _nginx_process,
-    _nginx_syntax,
+    _nginx_tree,
+    _process,
+)
+from ansible_collections.flaskworks.static_media.plugins.module_utils._nginx_tree import (
+    Build,
+    Change,
+    Message,
+    NginxError,
+    Stage,
+    Verdict,
 )
 
-# Nginx's files have no encoding; this one keeps every byte.
-ENCODING = "latin-1"
-RELOAD_SECONDS = 20.0
+LOCK_SECONDS = 120
+_POLL_SECONDS = 0.1
+# A unix socket's path has 107 bytes at most (unix(7)); this leaves room for the names below it.
+_STAGE_PARENT_BYTES = 70
+# Where the link of an Undo leads when there was no file before.
+_NOTHING_BEFORE = "nothing-before"
 
-
-class SiteError(Exception):
-    """A change that Nginx does not take. Nothing on disk differs from before.
-
-    :ivar file: the live file at fault, when Nginx named one.
-    :ivar line: the line in it.
-    """
-
-    def __init__(self, message: str, file: str | None = None, line: int | None = None) -> None:
-        super().__init__(message)
-        self.file = file
-        self.line = line
+Writer = t.Callable[[bytes], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Build:
-    """What ``nginx -V`` says of a binary."""
+class Plan:
+    """What would change.
 
-    binary: str
-    version: str
-    conf_path: str
-    pid_path: str
-    error_log_path: str
-    prefix: str
-
-    @classmethod
-    def ask(cls, binary: str) -> Build:
-        """Ask a binary how it was configured."""
-        done = subprocess.run([binary, "-V"], capture_output=True, text=True, check=False)
-        text = done.stderr + done.stdout
-        options = dict(re.findall(r"--([a-z-]+)=(\S+)", text))
-        version = re.search(r"nginx/(\S+)", text)
-        if version is None:
-            raise SiteError(f"{binary} -V says nothing of Nginx: {text.strip()[:200]}")
-        prefix = options.get("prefix", "/usr/local/nginx")
-        return cls(
-            binary=binary,
-            version=version[1],
-            prefix=prefix,
-            conf_path=os.path.join(prefix, options.get("conf-path", "conf/nginx.conf")),
-            pid_path=os.path.join(prefix, options.get("pid-path", "logs/nginx.pid")),
-            error_log_path=os.path.join(prefix, options.get("error-log-path", "logs/error.log")),
-        )
-
-
-class Stage:
-    """A copy of the configuration, in which a candidate stands in for one file.
-
-    :param directory: an empty directory that only this user reads.
-    :param conf_path: the live main configuration.
-    :param path: the live file that the candidate is for.
-    :param content: the candidate, or ``None`` to test the tree as it is.
+    :ivar before: content now, ``None`` when there is no file.
+    :ivar changes: whether the content changes.
+    :ivar pending: whether Nginx has yet to read what is on disk already.
+    :ivar included: whether the configuration includes the file.
+    :ivar master: the running Nginx, or ``None``.
+    :ivar warnings: what Nginx said of the tree as it would be, though it passed.
     """
 
-    def __init__(self, directory: str, conf_path: str, path: str, content: str | None) -> None:
-        self.directory = directory
-        self.conf_path = conf_path
-        self.conf_directory = os.path.dirname(conf_path)
-        self.path = path
-        self.content = content
-        self.included = False
-        self._staged: dict[str, str] = {}
-        self._copies = os.path.join(directory, ".staged")
-        self.main = os.path.join(directory, os.path.basename(conf_path))
-
-    def make(self) -> None:
-        """Make the stage."""
-        os.mkdir(self._copies, 0o700)
-        for name in os.listdir(self.conf_directory):
-            if name != os.path.basename(self.conf_path):
-                os.symlink(
-                    os.path.join(self.conf_directory, name), os.path.join(self.directory, name)
-                )
-        self._copy(self.conf_path, self.main)
-
-    def probe_locations(self) -> None:
-        """Include the candidate, which no server block includes yet, from one of the stage's own."""
-        assert self.content is not None
-        candidate = self._stage(self.path)
-        text = _read(self.main)
-        http = next(
-            (d for d in _nginx_syntax.directives(text) if (d.name, d.depth) == ("http", 0)), None
-        )
-        if http is None:
-            raise SiteError(f"{self.conf_path} has no http block.", self.conf_path)
-        # Testing binds, and passes over what is in use: src/core/ngx_connection.c
-        server = f" server {{ listen 127.0.0.1:1; include {_token(candidate)}; }} "
-        _write(self.main, _nginx_syntax.replace(text, [(http.end, http.end, server)]))
-
-    def live(self, message: str) -> str:
-        """Return a message of Nginx's with the live paths instead of the staged ones."""
-        for live, staged in self._staged.items():
-            message = message.replace(staged + ":", live + ":").replace(f'"{staged}"', f'"{live}"')
-        message = message.replace(self.main, self.conf_path)
-        return message.replace(self.directory + "/", self.conf_directory + "/")
-
-    def _copy(self, live: str, staged: str) -> None:
-        is_candidate = self.content is not None and os.path.realpath(live) == os.path.realpath(
-            self.path
-        )
-        self.included = self.included or os.path.realpath(live) == os.path.realpath(self.path)
-        text = str(self.content) if is_candidate else _read(live)
-        changes = []
-        for directive in _nginx_syntax.directives(text):
-            if directive.name == "include" and len(directive.arguments) == 1:
-                argument = directive.arguments[0]
-                new = self._includes(argument.value)
-                if new is not None:
-                    changes.append((argument.start, argument.end, new))
-        _write(staged, _nginx_syntax.replace(text, changes))
-
-    def _includes(self, argument: str) -> str | None:
-        """Return what stands for the argument of an include; ``None`` leaves it to Nginx."""
-        pattern = os.path.join(self.conf_directory, _path(argument))
-        if not glob.has_magic(pattern):
-            is_there = os.path.isfile(pattern) or self._is_candidate(pattern)
-            return _token(self._stage(pattern)) if is_there else None
-        found = {path for path in glob.glob(pattern) if os.path.isfile(path)}
-        if self.content is not None and _matches(pattern, self.path):
-            found.add(self.path)
-        # As glob(3) sorts them. One line stays one line, so that messages name the right one.
-        staged = [_token(self._stage(path)) for path in sorted(found, key=os.fsencode)]
-        return "; include ".join(staged) or _token(os.path.join(self._copies, "none*"))
-
-    def _is_candidate(self, path: str) -> bool:
-        return self.content is not None and os.path.normpath(path) == os.path.normpath(self.path)
-
-    def _stage(self, live: str) -> str:
-        live = os.path.normpath(live)
-        if live not in self._staged:
-            self._staged[live] = os.path.join(self._copies, f"{len(self._staged):05d}")
-            self._copy(live, self._staged[live])
-        return self._staged[live]
-
-
-def _matches(pattern: str, path: str) -> bool:
-    """Whether glob(3) would find a path by a pattern, if it were there."""
-    patterns, parts = os.path.normpath(pattern).split("/"), os.path.normpath(path).split("/")
-    return len(patterns) == len(parts) and all(
-        fnmatch.fnmatchcase(part, wanted) and (not part.startswith(".") or wanted.startswith("."))
-        for part, wanted in zip(parts, patterns)
-    )
-
-
-def _path(token: str) -> str:
-    return os.fsdecode(token.encode(ENCODING))
-
-
-def _token(path: str) -> str:
-    text = os.fsencode(path).decode(ENCODING)
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding=ENCODING, newline="") as stream:
-            return stream.read()
-    except OSError as error:
-        raise SiteError(f"{path}: {error.strerror}", path) from error
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding=ENCODING, newline="") as stream:
-        stream.write(text)
-
-
-@dataclasses.dataclass(frozen=True)
-class Tested:
-    """What a test of the whole tree said.
-
-    :ivar included: whether the tree reaches the file.
-    """
-
+    before: bytes | None
+    changes: bool
+    pending: bool
     included: bool
-    warnings: tuple[str, ...]
+    master: _nginx_process.Master | None
+    warnings: tuple[Message, ...]
 
 
-def test_tree(
-    build: Build, directory: str, path: str, content: str | None, *, is_server_context: bool
-) -> Tested:
-    """Test the whole tree with a candidate in the place of a file.
+class Undo:
+    """What was there before a change, kept beside the file until Nginx has loaded the change.
 
-    :param directory: an empty directory for the stage.
-    :raises SiteError: with Nginx's own message, in terms of the live files.
+    Its name begins with a period, so that no include's wildcard matches it. One that a killed run
+    left behind tells the next that a reload is due.
     """
-    stage = Stage(directory, build.conf_path, path, content)
-    stage.make()
-    if content is not None and not stage.included:
-        if not is_server_context:
-            raise SiteError(
-                f"{build.conf_path} does not include {path}, so Nginx would never read it. "
-                f"Add 'include {os.path.dirname(path)}/*.conf;' to its http block, or set "
-                "flask_site_conf_file to a path that it includes.",
-                build.conf_path,
-            )
-        stage.probe_locations()
-    done = subprocess.run(
-        [build.binary, "-t", "-q", "-c", stage.main],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    lines = [stage.live(line) for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-    if done.returncode:
-        raise _refusal(lines, path)
-    return Tested(stage.included, tuple(line for line in lines if "[warn]" in line))
 
+    def __init__(self, target: str) -> None:
+        directory, name = os.path.split(target)
+        self._target = target
+        self.path = os.path.join(directory, f".{name}.previous")
 
-def _refusal(lines: t.Sequence[str], path: str) -> SiteError:
-    message = next((line for line in lines if "[emerg]" in line), "\n".join(lines))
-    message = re.sub(r"^nginx: ", "", message)
-    place = re.search(r" in (\S+?):(\d+)$", message)
-    file, line = (place[1], int(place[2])) if place else (None, None)
-    if file is None or file == path:
-        remedy = "Nothing was changed. Change the variable that this line comes from."
-    else:
-        remedy = (
-            f"Nothing was changed. The fault is not in {path} but in {file}, which is not this "
-            "collection's: mend it there, and run the playbook again."
-        )
-    return SiteError(f"Nginx refuses the configuration: {message}\n{remedy}", file, line)
+    def exists(self) -> bool:
+        return os.path.lexists(self.path)
 
-
-class Running:
-    """The Nginx that runs from this configuration."""
-
-    def __init__(self, build: Build) -> None:
-        main = _read(build.conf_path)
-        top = {d.name: d for d in _nginx_syntax.directives(main) if d.depth == 0 and d.arguments}
-        self.error_log = self._setting(top.get("error_log"), build.error_log_path, build.prefix)
-        self.master = _nginx_process.master_pid(
-            self._setting(top.get("pid"), build.pid_path, build.prefix)
-        )
-
-    @staticmethod
-    def _setting(directive: _nginx_syntax.Directive | None, default: str, prefix: str) -> str:
-        return os.path.join(prefix, _path(directive.arguments[0].value)) if directive else default
-
-    def is_reload_pending(self, path: str) -> bool:
-        """Whether Nginx runs and has not read a file's latest state."""
-        return self.master is not None and _nginx_process.is_reload_pending(self.master, path)
-
-    def reload(self) -> None:
-        """Reload Nginx.
-
-        :raises SiteError: with the line of the error log, when Nginx went on with what it had.
-        """
-        if self.master is None:
+    def begin(self) -> None:
+        """Keep what is there now. What a killed run kept is older, and stays."""
+        if self.exists():
             return
-        start = self._log_size()
-        reason = _nginx_process.reload(self.master, lambda: self._emergency(start), RELOAD_SECONDS)
-        if reason:
-            raise SiteError(f"Nginx does not take the configuration over: {reason}")
-
-    def _log_size(self) -> int:
+        if not os.path.lexists(self._target):
+            os.symlink(_NOTHING_BEFORE, self.path)
+            return
         try:
-            return os.path.getsize(self.error_log)
+            os.link(self._target, self.path, follow_symlinks=False)
         except OSError:
-            return 0
+            # A file system without hard links
+            temporary = f"{self.path}.new"
+            shutil.copy2(self._target, temporary, follow_symlinks=False)
+            os.replace(temporary, self.path)
 
-    def _emergency(self, start: int) -> str | None:
+    def restore(self) -> None:
+        if os.path.islink(self.path) and os.readlink(self.path) == _NOTHING_BEFORE:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._target)
+        else:
+            os.replace(self.path, self._target)
+        # Also where replace() did nothing, since both were the same file.
+        self.end()
+
+    def end(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+
+
+class Site:
+    """A change of one file, within the configuration that an Nginx was built to load.
+
+    :param context: ``http`` for a file that the http block includes, ``server`` for one that a
+        server block of the user's includes, perhaps later.
+    """
+
+    def __init__(
+        self, build: Build, change: Change, context: str, temporary_directory: str | None = None
+    ) -> None:
+        self.build = build
+        self.change = change
+        self.context = context
+        self.undo = Undo(change.target)
+        directory, name = os.path.split(change.target)
+        # A period begins the name, lest an include's wildcard matches it.
+        self.temporary_file = os.path.join(directory, f".{name}.new")
+        is_short = len(os.fsencode(temporary_directory or "")) <= _STAGE_PARENT_BYTES
+        self._temporary_directory = temporary_directory if is_short else None
+
+    @contextlib.contextmanager
+    def lock(self) -> t.Iterator[None]:
+        """Keep others of these changes out, each of which would be tested without the other's."""
+        deadline = time.monotonic() + LOCK_SECONDS
+        descriptor = os.open(self.build.conf_directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            with open(self.error_log, "rb") as stream:
-                stream.seek(start)
-                lines = stream.read().decode("utf-8", "replace").splitlines()
-        except OSError:
-            return None
-        # 'still could not bind()' comes last, after half a second of trying: ngx_connection.c
-        if not any("still could not bind" in line or "[emerg]" in line for line in lines):
-            return None
-        emergencies = [line for line in lines if "[emerg]" in line]
-        is_binding = all("bind()" in line for line in emergencies)
-        is_over = any("still could not bind" in line for line in lines)
-        return emergencies[0] if emergencies and (is_over or not is_binding) else None
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise NginxError(
+                            f"Another run has held the lock on {self.build.conf_directory} for "
+                            f"{LOCK_SECONDS} s. Let it end, then run again. Nothing was changed."
+                        ) from None
+                    time.sleep(_POLL_SECONDS)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def plan(self) -> Plan:
+        """Test the tree as it would be.
+
+        :raises NginxError: when the change is refused.
+        """
+        before = read(self.change)
+        with tempfile.TemporaryDirectory(prefix="nginx-", dir=self._temporary_directory) as parent:
+            stage = Stage(self.build, os.path.join(parent, "after"), self.change)
+            if not stage.included and self.context == "server":
+                stage.add_probe()
+            verdict = stage.test()
+            if not verdict.passed:
+                baseline = Stage(self.build, os.path.join(parent, "before"), None)
+                raise self._refusal(verdict.fault, baseline.test(), before)
+        if not stage.included and self.context == "http" and self.change.content is not None:
+            raise self._not_included(stage.http_includes)
+        conf_file = self.build.conf_file
+        master = _nginx_process.find_master(stage.pid_file, conf_file, conf_file)
+        changes = before != self.change.content
+        pending = self._is_pending(master) and not changes
+        return Plan(before, changes, pending, stage.included, master, verdict.messages)
+
+    def apply(self, plan: Plan, write: Writer, reload: bool = True) -> bool:
+        """Do what was planned, and return whether Nginx was reloaded.
+
+        :param write: puts content in the target's place in one step, and sets its attributes. Also
+            called when only these are to be set.
+        :raises NginxError: when Nginx refuses to load the change, which is undone then.
+        """
+        if plan.changes:
+            self.undo.begin()
+        elif self.undo.exists() and _is_same_file(self.undo.path, self.change.target):
+            # Killed before it wrote: there is nothing to go back to.
+            self.undo.end()
+        if self.change.content is not None:
+            write(self.change.content)
+        elif plan.changes:
+            os.unlink(self.change.target)
+        # Setting attributes moves the ctime, so that it is asked again.
+        is_due = plan.changes or plan.pending or self._is_pending(plan.master)
+        reloads = reload and plan.master is not None and is_due
+        with contextlib.suppress(FileNotFoundError):
+            # A killed run's
+            os.unlink(self.temporary_file)
+        if reloads and plan.master is not None:
+            self._reload(plan.master)
+        self.undo.end()
+        return reloads
+
+    def _is_pending(self, master: _nginx_process.Master | None) -> bool:
+        """Return whether Nginx may serve without what is on disk.
+
+        Of a file that is gone there is no ctime, so only what a killed run left tells.
+        """
+        if master is None:
+            return False
+        if self.undo.exists():
+            return True
+        try:
+            changed_ns = os.stat(self.change.target).st_ctime_ns
+        except FileNotFoundError:
+            return False
+        return self.change.content is not None and master.pending_since(changed_ns)
+
+    def _reload(self, master: _nginx_process.Master) -> None:
+        self._settle()
+        try:
+            _nginx_process.reload(master)
+        except _nginx_process.ReloadRefusedError as refusal:
+            raise self._undone(master, refusal) from refusal
+        except _nginx_process.ReloadUnfinishedError as unfinished:
+            raise NginxError(
+                f"{unfinished} {self.change.path} is in place, and whether Nginx has loaded it is "
+                "not known. See its error log, then run again: the reload will be tried again.",
+                broken_before=False,
+            ) from unfinished
+
+    def _settle(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            _process.settle(self.change.target)
+
+    def _undone(
+        self, master: _nginx_process.Master, refusal: _nginx_process.ReloadRefusedError
+    ) -> NginxError:
+        """Put back what was there, and return what to tell."""
+        path = self.change.path
+        said = "; ".join(refusal.messages) or "it gave no reason in a log file"
+        next_step = "Mend that, then run again."
+        if "bind()" in said:
+            next_step = "Free that address or listen on another, then run again."
+        facts: dict[str, t.Any] = {"messages": refusal.messages, "file": path, "foreign": False}
+        if not self.undo.exists():
+            return NginxError(
+                f"{path} is in place as wanted, and passes Nginx's test, but Nginx refuses to load "
+                f"it: {said}. It serves what it had loaded before. {next_step}",
+                **facts,
+            )
+        self.undo.restore()
+        self._settle()
+        try:
+            _nginx_process.reload(master)
+        except (_nginx_process.ReloadRefusedError, _nginx_process.ReloadUnfinishedError) as again:
+            return NginxError(
+                f"Nginx refuses to load {path}: {said}. What was there before is back, but Nginx "
+                f"refuses that too: {again}. So it may have been so before. {next_step}",
+                broken_before=True,
+                **facts,
+            )
+        return NginxError(
+            f"{path} passes Nginx's test, but Nginx refuses to load it: {said}. What was there "
+            f"before is back, and Nginx serves it. {next_step}",
+            broken_before=False,
+            **facts,
+        )
+
+    def _refusal(self, fault: Message, baseline: Verdict, before: bytes | None) -> NginxError:
+        path = self.change.path
+        where = f" at {fault.file}:{fault.line}" if fault.file else ""
+        is_own = fault.file is not None and self.change.is_at(fault.file)
+        broken_before = not baseline.passed
+        told = [f"Nginx refuses the configuration{where}: {fault.text}."]
+        if is_own and not (broken_before and before == self.change.content):
+            told.append(f"Mend the content for {path}.")
+        elif broken_before:
+            old = baseline.fault
+            told.append(
+                f"It was broken before this change ({old.text}): Nginx could not start anew with "
+                "it. Mend that first."
+            )
+        elif self.change.content is None:
+            told.append(f"Other files need {path}. Remove what refers to it first.")
+        else:
+            told.append(f"Without {path} it passes, so the two can't go together. Change one.")
+        told.append("Nothing was changed.")
+        return NginxError(
+            " ".join(told),
+            file=fault.file,
+            line=fault.line,
+            foreign=bool(fault.file) and not is_own,
+            broken_before=broken_before,
+            messages=[fault.text],
+        )
+
+    def _not_included(self, http_includes: list[str]) -> NginxError:
+        path, conf_file = self.change.path, self.build.conf_file
+        patterns = [pattern for pattern in http_includes if _nginx_tree.is_pattern(pattern)]
+        advice = f"Add an include of {path} to the http block of {conf_file}"
+        if patterns:
+            advice += f", or choose a path that it includes: {' or '.join(patterns)}"
+        return NginxError(
+            f"Nginx would never read {path}: nothing in {conf_file} includes it. {advice}. "
+            "Nothing was changed.",
+            file=conf_file,
+            foreign=True,
+            broken_before=False,
+        )
+
+
+def _is_same_file(one: str, other: str) -> bool:
+    try:
+        return os.path.samestat(os.lstat(one), os.lstat(other))
+    except FileNotFoundError:
+        return False
+
+
+def read(change: Change) -> bytes | None:
+    """Return what a change's path holds now: its content, or where the link leads that is to go.
+
+    :return: ``None`` when there is nothing.
+    :raises NginxError: when it can't be read, or written later.
+    """
+    parent = os.path.dirname(change.target)
+    if change.content is not None and not os.path.isdir(parent):
+        raise NginxError(f"{parent} is no directory. Create it first. Nothing was changed.")
+    try:
+        if os.path.islink(change.target):
+            return os.fsencode(os.readlink(change.target))
+        with open(change.target, "rb") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise NginxError(
+            f"{change.path} can't be read: {error.strerror}. Nothing was changed."
+        ) from error

@@ -102,7 +102,7 @@ class BlockEnd:
     start: int
 
 
-def parse(text: str) -> t.Iterator[t.Union[Directive, BlockEnd]]:
+def parse(text: str) -> t.Iterator[Directive | BlockEnd]:
     """Yield directives and ends of blocks in the order of the text.
 
     :raises NginxSyntaxError: where Nginx would stop reading. All before it has been yielded.

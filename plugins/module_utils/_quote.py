@@ -42,12 +42,10 @@ def nginx_word(value: str, regex: bool = False) -> str:
             "knows no escape for it. Use a value without one; if the value is a regular expression, "
             "say regex=true."
         )
-    if _NGINX_BARE.fullmatch(value):
-        word = value
-    else:
-        # Within quotes a backslash escapes a quote and itself, makes \t, \r and \n control
-        # characters, and else stands for itself: ngx_conf_read_token() in src/core/ngx_conf_file.c.
-        word = '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
+    # Within quotes a backslash escapes a quote and itself, makes \t, \r and \n control characters,
+    # and else stands for itself: ngx_conf_read_token() in Nginx's src/core/ngx_conf_file.c.
+    quoted = '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
+    word = value if _NGINX_BARE.fullmatch(value) else quoted
     size = len(word.encode("utf-8"))
     if size > NGINX_WORD_MAX_BYTES:
         raise QuoteError(

@@ -6,12 +6,15 @@
 
 """From an app's static mounts to one published tree, whose paths mirror the URLs.
 
-Publishing runs as root while the source may belong to the app, so the source is walked by
-directory descriptors and no link in it is followed out of its mount.
+Publishing runs as root, while what a folder is and what it holds is said by the app. So a source is
+read with the rights of the app's user, and both trees are entered by directory descriptors that
+follow no link. Links are refused, those within a folder too: pip unpacks none from a wheel, and what
+one leads to can't be told safely while another user may change it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import os
@@ -19,27 +22,36 @@ import posixpath
 import secrets
 import shutil
 import stat
+import types
 import typing as t
+
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
 
 TEMPORARY = ".static_release-"
 BLOCK_BYTES = 1 << 20
+# Deeper than any app's folder, and within what descriptors and Python's stack allow.
+DEPTH_LIMIT = 64
+PROBLEMS_SHOWN = 5
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# A fifo that takes the place of a file would block an open without O_NONBLOCK.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class PublishError(Exception):
-    """The mounts can't be published. Nothing was changed."""
+    """The mounts can't be published. Nothing was changed, unless the message says so."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Mount:
+class Mount(t.NamedTuple):
     """A URL prefix of the app and the folder behind it; ``None`` when the app was not asked."""
 
     url: str
     folder: str | None
 
 
-@dataclasses.dataclass(frozen=True)
-class Look:
-    """Owner and modes of what is published."""
+class Look(t.NamedTuple):
+    """Owner and modes of what is published; an id of -1 is one that is yet to be made."""
 
     uid: int
     gid: int
@@ -47,13 +59,20 @@ class Look:
     file_mode: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Copy:
-    """A file to publish: where from, below the mount's folder, and where to, below the root."""
+class Copy(t.NamedTuple):
+    """A file to publish.
 
+    :ivar url: prefix of its mount.
+    :ivar source: where from, below ``folder``.
+    :ivar target: where to, below the root.
+    :ivar mtime: the time it shall have, in seconds.
+    """
+
+    url: str
     folder: str
     source: str
     target: str
+    size_bytes: int
     mtime: int
 
 
@@ -61,204 +80,274 @@ class Copy:
 class Plan:
     """What publishing would change.
 
-    :ivar directories: to make, outermost first.
+    :ivar directories: to make, outermost first; ``""`` is the root itself.
     :ivar added: files that are new.
     :ivar replaced: files whose content differs.
-    :ivar mended: published paths whose owner or mode differs.
+    :ivar mended_directories: published directories whose owner or mode differs.
+    :ivar mended_files: published files whose owner or mode differs.
     :ivar leftovers: temporary files of runs that were killed.
+    :ivar copies: every file of the app, by its path below the root.
     :ivar unchanged: number of files that are as they should be.
-    :ivar files: every file of the app, by its path below the root: its size in bytes.
+    :ivar kept: number of published files that the app has not, or no longer.
+    :ivar ignored: what is not published: names with a leading dot, and what is no file.
     :ivar unknown: mounts whose folder is not known yet.
     """
 
     directories: list[str] = dataclasses.field(default_factory=list)
     added: list[Copy] = dataclasses.field(default_factory=list)
     replaced: list[Copy] = dataclasses.field(default_factory=list)
-    mended: list[str] = dataclasses.field(default_factory=list)
+    mended_directories: list[str] = dataclasses.field(default_factory=list)
+    mended_files: list[str] = dataclasses.field(default_factory=list)
     leftovers: list[str] = dataclasses.field(default_factory=list)
+    copies: dict[str, Copy] = dataclasses.field(default_factory=dict)
     unchanged: int = 0
-    files: dict[str, int] = dataclasses.field(default_factory=dict)
+    kept: int = 0
+    ignored: list[str] = dataclasses.field(default_factory=list)
     unknown: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def changed(self) -> bool:
         """Whether there is anything to do."""
-        return bool(
-            self.directories
-            or self.added
-            or self.replaced
-            or self.mended
-            or self.leftovers
-            or self.unknown
-        )
+        return bool(self.lines())
+
+    @property
+    def mended(self) -> list[str]:
+        """Published paths whose owner or mode differs; a directory ends in a slash."""
+        return [*(f"{path}/" for path in self.mended_directories), *self.mended_files]
 
     def lines(self) -> list[str]:
         """Return the changes as a person reads them, one a line."""
         return [
-            *(f"+ {path}/" for path in self.directories),
-            *(f"+ {copy.target}" for copy in self.added),
-            *(f"~ {copy.target}" for copy in self.replaced),
-            *(f"o {path}" for path in self.mended),
-            *(f"- {path}" for path in self.leftovers),
-            *(f"? {url}" for url in self.unknown),
+            *(f"+ {printable(path)}/" for path in self.directories),
+            *(f"+ {printable(copy.target)}" for copy in self.added),
+            *(f"~ {printable(copy.target)}" for copy in self.replaced),
+            *(f"o {printable(path)}" for path in self.mended),
+            *(f"- {printable(path)}" for path in self.leftovers),
+            *(f"? {printable(url)}" for url in self.unknown),
         ]
 
 
-def plan(root: str, mounts: t.Sequence[Mount], look: Look) -> Plan:
-    """Return what publishing would change.
-
-    :param root: the static root.
-    :raises PublishError: when a mount can't be read, leads out of itself, or does not fit the tree.
-    """
-    result = Plan()
-    copies: dict[str, Copy] = {}
-    # A mount within another one answers for its own URLs, as in the app's url_map.
-    for mount in sorted(mounts, key=lambda mount: mount.url):
-        if mount.folder is None:
-            result.unknown.append(mount.url)
-            continue
-        prefix = mount.url.strip("/")
-        for taken in [path for path in copies if path.startswith(f"{prefix}/")]:
-            del copies[taken]
-        for source, size, mtime in _walk(mount):
-            target = posixpath.join(prefix, source)
-            copies[target] = Copy(mount.folder, source, target, mtime)
-            result.files[target] = size
-    result.files = {path: result.files[path] for path in copies}
-    _plan_directories(root, copies, look, result)
-    for copy in copies.values():
-        _plan_file(root, copy, look, result)
-    result.leftovers = sorted(_leftovers(root))
-    return result
-
-
-def _walk(mount: Mount) -> t.Iterator[tuple[str, int, int]]:
-    """Yield path, size in bytes and mtime of each file to publish."""
-    folder = os.path.realpath(str(mount.folder))
-    try:
-        walk = os.fwalk(folder, onerror=_refuse_unreadable)
-        for directory, names, files, descriptor in walk:
-            names[:] = sorted(name for name in names if not name.startswith("."))
-            relative = os.path.relpath(directory, folder)
-            for name in sorted(names):
-                if stat.S_ISLNK(os.lstat(name, dir_fd=descriptor).st_mode):
-                    _refuse_link(os.path.join(directory, name))
-            for name in sorted(files):
-                if name.startswith("."):
-                    continue
-                status = os.lstat(name, dir_fd=descriptor)
-                if stat.S_ISLNK(status.st_mode):
-                    _refuse_link(os.path.join(directory, name))
-                if stat.S_ISREG(status.st_mode):
-                    path = os.path.normpath(os.path.join(relative, name))
-                    yield path, status.st_size, int(status.st_mtime)
-    except FileNotFoundError:
-        raise PublishError(
-            f"The app says that {mount.url} is {mount.folder}, which isn't there. Make that folder part "
-            "of the package, or take its static_folder out of the app."
-        ) from None
-
-
-def _refuse_link(path: str) -> t.NoReturn:
-    raise PublishError(
-        f"{path} is a link. Publishing runs as root, and a link could lead to any file of the host; "
-        "none is followed. Put the file itself into the static folder."
+def printable(path: str) -> str:
+    """Return a path as one line of text, whatever bytes its name is made of."""
+    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
     )
 
 
-def _refuse_unreadable(error: OSError) -> None:
-    if isinstance(error, FileNotFoundError):
-        raise error
-    raise PublishError(f"{error.filename}: {error.strerror}")
+def plan(
+    root: str, mounts: t.Iterable[Mount], look: Look, reader: _as_user.Account | None = None
+) -> Plan:
+    """Return what publishing would change.
 
+    A mount within another one answers for all of its own URLs, as in Flask's url_map; of two with
+    the same URL the first does.
 
-def _plan_directories(root: str, copies: t.Iterable[str], look: Look, result: Plan) -> None:
-    wanted = {""}
-    for target in copies:
-        parent = posixpath.dirname(target)
-        while parent and parent not in wanted:
-            wanted.add(parent)
-            parent = posixpath.dirname(parent)
-    for path in sorted(wanted):
-        status = _lstat(os.path.join(root, path))
-        if status is None:
-            result.directories.append(path)
-        elif not stat.S_ISDIR(status.st_mode):
-            raise PublishError(
-                f"{os.path.join(root, path)} is no directory, and one has to be there. "
-                "Move it away; nothing of this collection makes it."
-            )
-        elif not _looks(status, look, look.directory_mode):
-            result.mended.append(path)
-
-
-def _plan_file(root: str, copy: Copy, look: Look, result: Plan) -> None:
-    published = os.path.join(root, copy.target)
-    status = _lstat(published)
-    if status is None:
-        result.added.append(copy)
-        return
-    if stat.S_ISDIR(status.st_mode):
-        raise PublishError(
-            f"{published} is a directory, where the app has a file. Move the directory away."
-        )
-    if not stat.S_ISREG(status.st_mode) or not _same_content(copy, published, status.st_size):
-        result.replaced.append(_with_new_etag(copy, status, result.files[copy.target]))
-    elif not _looks(status, look, look.file_mode):
-        result.mended.append(copy.target)
-    else:
-        result.unchanged += 1
-
-
-def _with_new_etag(copy: Copy, published: os.stat_result, size: int) -> Copy:
-    """Return the copy with a time that makes Nginx's ETag another one.
-
-    Nginx's ETag is mtime and size (src/http/ngx_http_core_module.c, ngx_http_set_etag), and some
-    build backends give all files of all wheels one fixed time.
+    :param root: the static root.
+    :param reader: with whose rights the folders are read; ``None`` for our own.
+    :raises PublishError: when a mount can't be read, leads out of itself, or does not fit the tree.
     """
-    if (copy.mtime, size) == (int(published.st_mtime), published.st_size):
-        return dataclasses.replace(copy, mtime=copy.mtime + 1)
-    return copy
+    root = _real_root(root)
+    result = Plan()
+    wanted = {""}
+    problems: list[str] = []
+    by_url: dict[str, Mount] = {}
+    for mount in mounts:
+        by_url.setdefault(mount.url, mount)
+    with _Sources(reader) as sources:
+        for url, mount in sorted(by_url.items()):
+            prefix = _prefix(url)
+            wanted.add(prefix)
+            for covered in [path for path in result.copies if _is_below(path, prefix)]:
+                del result.copies[covered]
+            if mount.folder is None:
+                result.unknown.append(url)
+            else:
+                _plan_mount(root, url, mount.folder, sources, result, problems)
+        for target in result.copies:
+            _add_parents(target, wanted)
+        for path in list(wanted):
+            _add_parents(path, wanted)
+        existing = _existing(root, result.copies, wanted, result)
+        problems += _misfits(root, existing, result.copies, wanted)
+        if problems:
+            raise PublishError(_several(problems))
+        for path in sorted(wanted):
+            if path not in existing:
+                result.directories.append(path)
+            elif not _looks(existing[path], look, look.directory_mode):
+                result.mended_directories.append(path)
+        _plan_files(root, existing, look, sources, result)
+    return result
 
 
-def _same_content(copy: Copy, published: str, size: int) -> bool:
-    with _open_source(copy) as source, open(published, "rb") as target:
-        if os.fstat(source.fileno()).st_size != size:
-            return False
+def _real_root(root: str) -> str:
+    if not os.path.isabs(root) or os.path.realpath(root) == "/":
+        raise PublishError(
+            f"The static root is {root!r}. Set it to an absolute path of its own, such as "
+            "/var/www/gallery/static."
+        )
+    return os.path.realpath(root)
+
+
+def _prefix(url: str) -> str:
+    """Return the directory below the root that a URL prefix is published to."""
+    parts = url.split("/")
+    if parts[0] or parts[-1] or {".", ".."} & set(parts) or "\0" in url or "//" in url:
+        raise PublishError(
+            f"{url!r} is no URL prefix. One begins and ends with a slash, such as /static/, and has "
+            "no empty, '.' or '..' part."
+        )
+    return url.strip("/")
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return not directory or path.startswith(f"{directory}/")
+
+
+def _add_parents(path: str, directories: set[str]) -> None:
+    parent = posixpath.dirname(path)
+    while parent and parent not in directories:
+        directories.add(parent)
+        parent = posixpath.dirname(parent)
+
+
+def _plan_mount(
+    root: str, url: str, folder: str, sources: _Sources, result: Plan, problems: list[str]
+) -> None:
+    """Add a mount's files to the plan, or say why they can't be published."""
+    prefix = _prefix(url)
+    tree = sources.open(url, folder)
+    if os.path.commonpath([root, tree.path]) in (root, tree.path):
+        raise PublishError(
+            f"The app's folder of {url}, {tree.path}, and the static root {root} lie in one another, "
+            "so that a run would publish what the last one did. Set flask_static_root to a directory "
+            "of its own."
+        )
+    for path, status in tree.entries(hidden=False):
+        shown = printable(posixpath.join(tree.path, path))
+        if status is None or posixpath.basename(path).startswith("."):
+            result.ignored.append(posixpath.join(prefix, path))
+        elif stat.S_ISLNK(status.st_mode):
+            problems.append(_link_problem(shown))
+        elif stat.S_ISREG(status.st_mode):
+            target = posixpath.join(prefix, path)
+            result.copies[target] = Copy(
+                url, tree.path, path, target, status.st_size, int(status.st_mtime)
+            )
+        elif not stat.S_ISDIR(status.st_mode):
+            result.ignored.append(posixpath.join(prefix, path))
+
+
+def _link_problem(path: str) -> str:
+    return (
+        f"{path} is a link. Publishing follows none, since one could lead to any file of the host. "
+        "Put the file itself into the static folder."
+    )
+
+
+def _several(problems: list[str]) -> str:
+    hidden = len(problems) - PROBLEMS_SHOWN
+    rest = [f"And {hidden} more of the kind."] if hidden > 0 else []
+    return "\n".join([*problems[:PROBLEMS_SHOWN], *rest])
+
+
+def _existing(
+    root: str, copies: t.Mapping[str, Copy], wanted: set[str], result: Plan
+) -> dict[str, os.stat_result]:
+    """Return what is at the paths that are wanted, and count the rest."""
+    existing = {}
+    try:
+        tree = _Tree(root)
+    except FileNotFoundError:
+        return {}
+    except NotADirectoryError:
+        raise PublishError(f"{root} is no directory. Move it away.") from None
+    with tree:
+        existing[""] = os.fstat(tree.directory(""))
+        for path, status in tree.entries(hidden=True):
+            if posixpath.basename(path).startswith(TEMPORARY):
+                result.leftovers.append(path)
+            elif status is None:
+                continue
+            elif path in copies or path in wanted:
+                existing[path] = status
+            elif not stat.S_ISDIR(status.st_mode):
+                result.kept += 1
+    return existing
+
+
+def _misfits(
+    root: str,
+    existing: t.Mapping[str, os.stat_result],
+    copies: t.Mapping[str, Copy],
+    wanted: set[str],
+) -> t.Iterator[str]:
+    """Yield why files and directories of the app can't be put into the tree."""
+    for path in sorted(wanted):
+        place = printable(os.path.join(root, path))
+        if path in copies:
+            yield (
+                f"The app has a file {printable(copies[path].source)} in {copies[path].folder}, and files "
+                f"below the URL /{printable(path)}/ too. {place} can't be both: rename one."
+            )
+        elif path in existing and not stat.S_ISDIR(existing[path].st_mode):
+            yield (
+                f"{place} is no directory, and the app has files below it. Move it away; nothing of "
+                "this collection makes it."
+            )
+    for path in copies:
+        if path in existing and stat.S_ISDIR(existing[path].st_mode):
+            yield (
+                f"{printable(os.path.join(root, path))} is a directory, where the app has a file. Move "
+                "the directory away."
+            )
+
+
+def _plan_files(
+    root: str,
+    existing: t.Mapping[str, os.stat_result],
+    look: Look,
+    sources: _Sources,
+    result: Plan,
+) -> None:
+    published = contextlib.ExitStack()
+    with published:
+        tree = published.enter_context(_Tree(root)) if existing else None
+        for copy in result.copies.values():
+            status = existing.get(copy.target)
+            if tree is None or status is None:
+                result.added.append(copy)
+            elif not stat.S_ISREG(status.st_mode):
+                result.replaced.append(copy)
+            elif copy.size_bytes != status.st_size or not _same_content(copy, sources, tree):
+                result.replaced.append(_with_new_etag(copy, status))
+            elif not _looks(status, look, look.file_mode):
+                result.mended_files.append(copy.target)
+            else:
+                result.unchanged += 1
+
+
+def _with_new_etag(copy: Copy, published: os.stat_result) -> Copy:
+    """Return the copy with a time that gives it an ETag which this path never had.
+
+    Nginx's ETag is mtime and size in whole seconds and bytes (ngx_http_set_etag() in
+    src/http/ngx_http_core_module.c), and build backends give all files of all wheels one fixed
+    time. So time only moves on: were a later file to get an earlier one's ETag, a cache that holds
+    the earlier one would be told that it is still good.
+    """
+    return copy._replace(mtime=max(copy.mtime, int(published.st_mtime) + 1))
+
+
+def _same_content(copy: Copy, sources: _Sources, tree: _Tree) -> bool:
+    with sources.file(copy) as source, tree.file(copy.target) as target:
         while True:
             block = source.read(BLOCK_BYTES)
             if block != target.read(BLOCK_BYTES):
                 return False
             if not block:
                 return True
-
-
-def _open_source(copy: Copy) -> t.BinaryIO:
-    """Open a file below its folder, following no link on the way."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(os.path.realpath(copy.folder), flags | os.O_DIRECTORY)
-    try:
-        *directories, name = copy.source.split("/")
-        for directory in directories:
-            inner = os.open(directory, flags | os.O_DIRECTORY, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = inner
-        return os.fdopen(os.open(name, flags | os.O_NONBLOCK, dir_fd=descriptor), "rb")
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            _refuse_link(os.path.join(copy.folder, copy.source))
-        raise PublishError(f"{os.path.join(copy.folder, copy.source)}: {error.strerror}") from None
-    finally:
-        os.close(descriptor)
-
-
-def _lstat(path: str) -> os.stat_result | None:
-    try:
-        return os.lstat(path)
-    except FileNotFoundError:
-        return None
-    except NotADirectoryError:
-        raise PublishError(f"{os.path.dirname(path)} is no directory. Move it away.") from None
 
 
 def _looks(status: os.stat_result, look: Look, mode: int) -> bool:
@@ -269,80 +358,231 @@ def _looks(status: os.stat_result, look: Look, mode: int) -> bool:
     )
 
 
-def _leftovers(root: str) -> t.Iterator[str]:
-    for directory, _names, files in os.walk(root):
-        for name in files:
-            if name.startswith(TEMPORARY):
-                yield os.path.relpath(os.path.join(directory, name), root)
-
-
-def apply(root: str, planned: Plan, look: Look) -> None:
+def apply(root: str, planned: Plan, look: Look, reader: _as_user.Account | None = None) -> None:
     """Carry out a plan.
 
-    Each file appears whole, by a rename within its directory, so a reader sees the old one or the
-    new one, also when this is killed.
+    Each file appears whole, by a rename within its directory, so a visitor gets the old one or the
+    new one, also when this is killed. Nothing is synced to disk: what a power failure takes, the
+    next run finds missing or different.
 
-    :raises PublishError: when the space does not suffice, before the first change; or when the
-        source changes meanwhile.
+    :raises PublishError: when the space does not suffice, before the first change; or when a file
+        can't be read or written any more.
     """
+    if planned.unknown:
+        raise PublishError(
+            f"The app's folder of {planned.unknown[0]} is not known. Ask the app first, or set folder."
+        )
+    root = _real_root(root)
     _refuse_lack_of_space(root, planned)
-    for path in planned.leftovers:
-        os.unlink(os.path.join(root, path))
-    for path in planned.directories:
-        directory = os.path.join(root, path)
-        os.makedirs(directory, exist_ok=True)
-        _mend(directory, look, look.directory_mode)
-    for path in planned.mended:
-        published = os.path.join(root, path)
-        is_directory = stat.S_ISDIR(os.lstat(published).st_mode)
-        _mend(published, look, look.directory_mode if is_directory else look.file_mode)
-    for copy in (*planned.added, *planned.replaced):
-        _publish(root, copy, look)
-
-
-def _mend(path: str, look: Look, mode: int) -> None:
-    os.chown(path, look.uid, look.gid, follow_symlinks=False)
-    os.chmod(path, mode)
-
-
-def _publish(root: str, copy: Copy, look: Look) -> None:
-    published = os.path.join(root, copy.target)
-    temporary = os.path.join(os.path.dirname(published), TEMPORARY + secrets.token_hex(8))
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as target, _open_source(copy) as source:
-            shutil.copyfileobj(source, target, BLOCK_BYTES)
-            os.fchown(target.fileno(), look.uid, look.gid)
-            os.fchmod(target.fileno(), look.file_mode)
-        os.utime(temporary, (copy.mtime, copy.mtime))
-        os.replace(temporary, published)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        _make_root(root)
+        with _Tree(root) as tree, _Sources(reader) as sources:
+            for path in planned.leftovers:
+                # Another run may have been quicker.
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(*tree.place(path))
+            for path in planned.directories:
+                if path:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(*tree.place(path, mode=0o700))
+                _dress(tree.directory(path), look, look.directory_mode)
+            for path in planned.mended_directories:
+                _dress(tree.directory(path), look, look.directory_mode)
+            for path in planned.mended_files:
+                with tree.file(path) as file:
+                    _dress(file.fileno(), look, look.file_mode)
+            for copy in (*planned.added, *planned.replaced):
+                _publish(copy, tree, sources, look)
+    except OSError as error:
+        raise PublishError(
+            f"{printable(str(error.filename or root))}: {error.strerror}. What was published by then is "
+            "whole. Mend this, and run the playbook again."
+        ) from error
 
 
 def _refuse_lack_of_space(root: str, planned: Plan) -> None:
-    needed = sum(planned.files[copy.target] for copy in (*planned.added, *planned.replaced))
+    copies = [*planned.added, *planned.replaced]
     parent = root
     while not os.path.isdir(parent):
         parent = os.path.dirname(parent)
-    free = shutil.disk_usage(parent).free
-    if needed > free:
+    free = os.statvfs(parent)
+    needed_bytes = sum(
+        -(-copy.size_bytes // free.f_frsize) * free.f_frsize for copy in copies
+    )
+    free_bytes = free.f_bavail * free.f_frsize
+    if needed_bytes > free_bytes:
         raise PublishError(
-            f"{needed} bytes are to be published, and {parent} has {free} bytes free. "
+            f"{needed_bytes} bytes are to be published, and {parent} has {free_bytes} bytes free. "
             "Nothing was changed. Make room, or set flask_static_root to a larger file system."
+        )
+    # A file system that makes inodes as it needs them (btrfs) says 0 of 0.
+    if free.f_files and len(copies) > free.f_favail:
+        raise PublishError(
+            f"{len(copies)} files are to be published, and {parent} has {free.f_favail} inodes free. "
+            "Nothing was changed. Make room, or set flask_static_root to another file system."
         )
 
 
-def known_file(url: str, files: t.Mapping[str, int]) -> dict[str, t.Any] | None:
-    """Return a file of a mount that a proof can ask for: the first style sheet, script, or other.
+def _make_root(root: str) -> None:
+    """Make the root, and what is above it such that Nginx can pass, whatever our umask is."""
+    missing = []
+    path = root
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for path in reversed(missing):
+        os.mkdir(path, 0o700)
+        if path != root:
+            os.chmod(path, 0o755)
 
-    :return: its ``path`` below the mount and its ``size`` in bytes; ``None`` for an empty mount.
+
+def _dress(descriptor: int, look: Look, mode: int) -> None:
+    os.fchown(descriptor, look.uid, look.gid)
+    os.fchmod(descriptor, mode)
+
+
+def _publish(copy: Copy, tree: _Tree, sources: _Sources, look: Look) -> None:
+    directory, name = posixpath.split(copy.target)
+    descriptor = tree.directory(directory)
+    temporary = TEMPORARY + secrets.token_hex(8)
+    with sources.file(copy) as source:
+        try:
+            with open(
+                temporary,
+                "wb",
+                opener=lambda path, _flags: os.open(path, _NEW_FILE, 0o600, dir_fd=descriptor),
+            ) as target:
+                shutil.copyfileobj(source, target, BLOCK_BYTES)
+                target.flush()
+                _dress(target.fileno(), look, look.file_mode)
+                os.utime(target.fileno(), (copy.mtime, copy.mtime))
+            os.rename(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=descriptor)
+            raise
+
+
+class _Rights:
+    """Within it, the kernel grants what it grants a user (seteuid(2)), and nothing of root's.
+
+    The user can't signal or trace us meanwhile: the real and the saved user id stay root's
+    (kill(2); ptrace(2), "Ptrace access mode checking").
     """
-    prefix = url.lstrip("/")
-    names = [
-        path[len(prefix) :] for path, size in files.items() if path.startswith(prefix) and size
-    ]
-    order = {".css": 0, ".js": 1, ".mjs": 1}
-    names.sort(key=lambda name: (order.get(posixpath.splitext(name)[1], 2), name))
-    return {"path": names[0], "size": files[prefix + names[0]]} if names else None
+
+    def __init__(self, who: _as_user.Account | None) -> None:
+        self._who = who if who is not None and _as_user.require_switch(who) else None
+        self._own = (os.geteuid(), os.getegid(), os.getgroups())
+
+    def __enter__(self) -> None:
+        if self._who is not None:
+            os.setgroups(self._who.groups)
+            os.setegid(self._who.gid)
+            os.seteuid(self._who.uid)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:
+        if self._who is not None:
+            uid, gid, groups = self._own
+            os.seteuid(uid)
+            os.setegid(gid)
+            os.setgroups(groups)
+
+
+class _Tree:
+    """A directory tree that is entered by descriptors, so no link in it leads anywhere.
+
+    :param path: of its top, which may be reached by links.
+    """
+
+    def __init__(self, path: str, rights: _Rights | None = None) -> None:
+        self._rights = rights or contextlib.nullcontext()
+        with self._rights:
+            self.path = os.path.realpath(path)
+            self._top = os.open(self.path, _DIRECTORY)
+        # Files come sorted, so that of the last one serves for most.
+        self._last = ("", self._top)
+
+    def __enter__(self) -> _Tree:
+        return self
+
+    def __exit__(self, *_unused: object) -> None:
+        self._forget()
+        os.close(self._top)
+
+    def _forget(self) -> None:
+        path, descriptor = self._last
+        self._last = ("", self._top)
+        if path:
+            os.close(descriptor)
+
+    def directory(self, path: str) -> int:
+        """Return a descriptor of a directory, good until the next one is asked for."""
+        if path != self._last[0]:
+            self._forget()
+            if path:
+                with self._rights:
+                    self._last = (path, self._enter(path))
+        return self._last[1]
+
+    def _enter(self, path: str) -> int:
+        descriptor = os.dup(self._top)
+        for name in path.split("/"):
+            outer = descriptor
+            try:
+                descriptor = os.open(name, _DIRECTORY, dir_fd=outer)
+            finally:
+                os.close(outer)
+        return descriptor
+
+    def file(self, path: str) -> t.BinaryIO:
+        """Open a file to read.
+
+        :raises PublishError: when it is no plain file any more.
+        """
+        directory, name = posixpath.split(path)
+        descriptor = self.directory(directory)
+        with self._rights:
+            file = os.fdopen(os.open(name, _FILE, dir_fd=descriptor), "rb")
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            raise OSError(errno.EINVAL, "is no plain file any more", name)
+        return file
+
+    def place(self, path: str) -> tuple[int, str]:
+        """Return a descriptor of the directory that a path is in, and its name there."""
+        directory, name = posixpath.split(path)
+        return self.directory(directory), name
+
+    def entries(self, hidden: bool) -> list[tuple[str, os.stat_result | None]]:
+        """Return every path in the tree, sorted, with what is there.
+
+        :param hidden: whether to look into directories whose names begin with a dot.
+        """
+        with self._rights:
+            return list(self._entries(self._top, "", hidden, 0))
+
+    def _entries(
+        self, descriptor: int, relative: str, hidden: bool, depth: int
+    ) -> t.Iterator[tuple[str, os.stat_result | None]]:
+        if depth > DEPTH_LIMIT:
+            raise PublishError(
+                f"{printable(os.path.join(self.path, relative))} lies deeper than {DEPTH_LIMIT} directories."
+            )
+        for name in sorted(os.listdir(descriptor)):
+            path = relative + name
+            try:
+                status = os.lstat(name, dir_fd=descriptor)
+            except FileNotFoundError:
+                continue
+            yield path, status
+            if stat.S_ISDIR(status.st_mode) and (hidden or not name.startswith(".")):
+                inner = os.open(name, _DIRECTORY, dir_fd=descriptor)
+                try:
+                    yield from self._entries(inner, f"{path}/", hidden, depth + 1)
+                finally:
+                    os.close(inner)

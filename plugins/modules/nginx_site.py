@@ -7,95 +7,189 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: nginx_site
-short_description: Put a file of Nginx's configuration live, if the whole tree passes with it
+short_description: Put one Nginx configuration file live only if Nginx takes the whole configuration with it
 version_added: 0.1.0
 description:
-  - Tests the whole configuration with the new content in the place of the file, before anything on disk changes. At no moment does the live tree fail C(nginx -t), also when the run is killed.
-  - What Nginx refuses is not written. Its own message is returned, with the file and line, and the next run is refused again.
-  - Reloads Nginx when the file changed, or when Nginx has not read its latest state since a run was killed. Waits until new workers take requests; if Nginx goes on with the old ones, the old content is put back.
-  - Testing opens, and where they are missing makes, the log files and the pid file that the configuration names, as C(nginx -t) always does.
+  - Tests the whole configuration as it would be, with Nginx itself, before the first byte is written. A refused change leaves
+    nothing behind, so the same run again is refused again.
+  - Then writes the file in one step, makes Nginx load it, and waits until new worker processes serve. When Nginx refuses to load
+    what passed its test, such as an address that another program listens on, the former content is put back.
+  - Kept from the test are the pid file and log files that are not there yet. Like any C(nginx -t) it loads modules, resolves the names of
+    upstream hosts, and binds, for a moment, addresses that nobody listens on.
+  - Nginx is asked to reload when the file was changed, and also when one of its worker processes is older than the file's last change, as
+    after a run that was killed. A worker that crashed and was replaced in between is not noticed.
+  - No service manager is asked, so it works alike under systemd, init scripts and in containers. A host where Nginx runs without a master
+    process (C(master_process off)) counts as one where it doesn't run.
 attributes:
   check_mode:
-    description: Can run in check mode, tests the whole tree there too, and changes nothing.
+    description: In check mode the whole configuration is tested all the same, and what would be refused is refused.
     support: full
   diff_mode:
-    description: Shows the file before and after.
+    description: Returns the content before and after.
     support: full
 options:
   path:
-    description: The file.
+    description:
+      - The file. Absolute path. Its directory must be there.
+      - If it is a symbolic link, the file that it leads to is written, but the link is what O(state=absent) removes.
     type: path
     required: true
   content:
-    description: What it shall hold.
+    description: What the file holds. Required with O(state=present).
     type: str
-    required: true
+  state:
+    description:
+      - V(present) puts O(content) live.
+      - V(absent) removes the file, if Nginx takes the configuration without it.
+    type: str
+    choices: [present, absent]
+    default: present
   context:
     description:
-      - V(http) for a file that the http block includes, V(server) for one that a server block includes.
-      - A file of V(server) may be included later; it is tested in a server block of the test's own.
+      - V(http) is a file that the C(http) block includes, as those in C(/etc/nginx/conf.d). It is a failure if nothing includes it.
+      - V(server) is a file with locations, which a C(server) block includes. As long as none does, it is tested in a server block
+        of its own.
     type: str
     choices: [http, server]
     default: http
+  owner:
+    description: User who owns the file.
+    type: str
+    default: root
+  group:
+    description: Group of the file.
+    type: str
+    default: root
+  mode:
+    description: Mode of the file, as an octal number in quotes or in symbolic form.
+    type: raw
+    default: "0644"
   nginx:
-    description: Nginx's binary.
+    description:
+      - Nginx's binary. Its C(nginx -V) tells where its configuration is.
+      - By default it is looked for in C(PATH) and C(/usr/sbin).
     type: path
-    default: /usr/sbin/nginx
+  reload:
+    description: Whether a running Nginx loads the change.
+    type: bool
+    default: true
 author:
   - flaskworks (@flaskworks)
+seealso:
+  - name: Controlling nginx
+    description: How Nginx reloads.
+    link: https://nginx.org/en/docs/control.html
 """
 
 EXAMPLES = r"""
-- name: Put the site live
+- name: Put a site live
   flaskworks.static_media.nginx_site:
     path: /etc/nginx/conf.d/gallery.conf
     content: "{{ lookup('ansible.builtin.template', 'gallery.conf.j2') }}"
+
+- name: Put locations live, for a server block kept elsewhere that has "include snippets/gallery.conf;"
+  flaskworks.static_media.nginx_site:
+    path: /etc/nginx/snippets/gallery.conf
+    context: server
+    content: |
+      location ^~ /static/ {
+          alias /var/www/gallery/static/static/;
+      }
+
+- name: Take a site down
+  flaskworks.static_media.nginx_site:
+    path: /etc/nginx/conf.d/gallery.conf
+    state: absent
+
+- name: Use an Nginx of one's own
+  flaskworks.static_media.nginx_site:
+    path: /opt/nginx/conf/sites/gallery.conf
+    content: "{{ lookup('ansible.builtin.template', 'gallery.conf.j2') }}"
+    nginx: /opt/nginx/sbin/nginx
 """
 
 RETURN = r"""
-tested:
-  description: Whether the tree was tested. V(false) only in check mode, where Nginx is not installed yet.
+path:
+  description: The file.
   returned: always
+  type: str
+  sample: /etc/nginx/conf.d/gallery.conf
+tested:
+  description: Whether Nginx tested the configuration. It can't in check mode on a host where it is not installed yet.
+  returned: success
   type: bool
   sample: true
 included:
-  description: Whether the configuration reaches the file.
-  returned: when tested
+  description: Whether Nginx's configuration includes the file. Null when it was not tested.
+  returned: success
+  type: bool
+  sample: true
+running:
+  description: Whether an Nginx runs with this configuration.
+  returned: success
   type: bool
   sample: true
 reloaded:
-  description: Whether Nginx was reloaded, or would be.
+  description: Whether that Nginx has loaded the configuration anew. In check mode, whether it would.
   returned: success
   type: bool
   sample: true
 nginx_version:
-  description: Version of Nginx.
-  returned: when tested
+  description: Nginx's version, or null when it is not installed.
+  returned: success
   type: str
   sample: 1.26.3
+nginx_warnings:
+  description: What Nginx warns of, in its own words.
+  returned: success
+  type: list
+  elements: str
+  sample: ['conflicting server name "gallery.example.com" on 0.0.0.0:80, ignored']
+messages:
+  description: Why Nginx refuses the change, in its own words, with live paths.
+  returned: when Nginx refuses the change
+  type: list
+  elements: str
+  sample: ['unknown directive "locaton" in /etc/nginx/conf.d/gallery.conf:14']
 file:
-  description: The file at fault.
-  returned: when Nginx named one
+  description: The file at fault, or null when Nginx names none.
+  returned: when Nginx refuses the change
   type: str
-  sample: /etc/nginx/conf.d/other.conf
+  sample: /etc/nginx/conf.d/gallery.conf
 line:
-  description: The line in it.
-  returned: when Nginx named one
+  description: Line of RV(file), counted from 1, or null.
+  returned: when Nginx refuses the change
   type: int
   sample: 14
+foreign:
+  description: Whether RV(file) is another than RV(path).
+  returned: when Nginx refuses the change
+  type: bool
+  sample: false
+broken_before:
+  description: Whether Nginx refuses the configuration without the change too.
+  returned: when Nginx refuses the change
+  type: bool
+  sample: false
+diff:
+  description: Content before and after.
+  returned: in diff mode
+  type: dict
+  sample:
+    before: ""
+    after: "server { listen 80; }"
+    before_header: /etc/nginx/conf.d/gallery.conf
+    after_header: /etc/nginx/conf.d/gallery.conf
 """
 
+import contextlib
 import os
-import tempfile
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _process
-from ansible_collections.flaskworks.static_media.plugins.module_utils._nginx_site import (
-    ENCODING,
-    Build,
-    Running,
-    SiteError,
-    test_tree,
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _nginx_site,
+    _nginx_tree,
 )
 
 
@@ -103,95 +197,125 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
-            "content": {"type": "str", "required": True},
+            "content": {"type": "str"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "context": {"type": "str", "choices": ["http", "server"], "default": "http"},
-            "nginx": {"type": "path", "default": "/usr/sbin/nginx"},
+            "owner": {"type": "str", "default": "root"},
+            "group": {"type": "str", "default": "root"},
+            "mode": {"type": "raw", "default": "0644"},
+            "nginx": {"type": "path"},
+            "reload": {"type": "bool", "default": True},
         },
+        required_if=[("state", "present", ["content"])],
         supports_check_mode=True,
     )
     path = module.params["path"]
-    content = module.params["content"].encode("utf-8")
-    before = _read(path)
-    diff = {
-        "before_header": path,
-        "after_header": path,
-        "before": (before or b"").decode("utf-8", "replace"),
-        "after": content.decode("utf-8"),
-    }
-    if not os.path.exists(module.params["nginx"]):
-        if module.check_mode:
-            module.exit_json(changed=before != content, tested=False, reloaded=False, diff=diff)
+    if not os.path.isabs(path):
         module.fail_json(
-            msg=f"{module.params['nginx']} is not there. Install Nginx first, as the role flask_site does."
+            msg=f"path is {path!r}. Write an absolute path, such as /etc/nginx/conf.d/{path}",
+            path=path,
         )
+    content = None
+    if module.params["state"] == "present":
+        content = module.params["content"].encode("utf-8")
+    change = _nginx_tree.Change(path, content)
     try:
-        result = _put_live(module, path, before, content)
-    except SiteError as error:
-        module.fail_json(msg=str(error), tested=True, file=error.file, line=error.line)
-    for warning in result.pop("warnings"):
-        module.warn(warning)
-    module.exit_json(**result, tested=True, diff=diff)
+        binary = _nginx_tree.find_binary(module.params["nginx"])
+        if binary is None:
+            result = _without_nginx(module, change)
+        else:
+            result = _with_nginx(module, change, _nginx_tree.read_build(binary))
+    except _nginx_tree.NginxError as error:
+        module.fail_json(msg=str(error), path=path, **error.facts)
+    module.exit_json(path=path, **result)
 
 
-def _put_live(
-    module: AnsibleModule, path: str, before: bytes | None, content: bytes
-) -> dict[str, object]:
-    build = Build.ask(module.params["nginx"])
-    with tempfile.TemporaryDirectory(dir=module.tmpdir) as stage:
-        tested = test_tree(
-            build,
-            stage,
-            path,
-            content.decode(ENCODING),
-            is_server_context=module.params["context"] == "server",
-        )
-    running = Running(build)
-    changed = before != content
-    reload_needed = running.master is not None and (changed or running.is_reload_pending(path))
-    if not module.check_mode:
-        if changed:
-            _write(module, path, content)
-        if reload_needed:
-            _process.settle(path)
-            try:
-                running.reload()
-            except SiteError:
-                _restore(module, path, before)
-                raise
+def _with_nginx(
+    module: AnsibleModule, change: _nginx_tree.Change, build: _nginx_tree.Build
+) -> dict[str, t.Any]:
+    site = _nginx_site.Site(build, change, module.params["context"], module.tmpdir)
+    with contextlib.nullcontext() if module.check_mode else site.lock():
+        plan = site.plan()
+        attributes_change = _set_attributes(module, change, dry=True)
+        reload = module.params["reload"]
+        changed = plan.changes or attributes_change or (plan.pending and reload)
+        reloaded = plan.master is not None and changed and reload
+        if not module.check_mode:
+            reloaded = site.apply(
+                plan, lambda content: _write(module, site, content, plan.changes), reload
+            )
+    warnings = [warning.text for warning in plan.warnings]
+    if changed:
+        for warning in warnings:
+            module.warn(f"Nginx warns: {warning}")
     return {
-        "changed": changed or reload_needed,
-        "included": tested.included,
-        "reloaded": reload_needed,
+        "changed": changed,
+        "tested": True,
+        "included": plan.included,
+        "running": plan.master is not None,
+        "reloaded": reloaded,
         "nginx_version": build.version,
-        "warnings": tested.warnings,
+        "nginx_warnings": warnings,
+        **_diff(module, plan.before, change.content),
     }
 
 
-def _read(path: str) -> bytes | None:
+def _without_nginx(module: AnsibleModule, change: _nginx_tree.Change) -> dict[str, t.Any]:
+    if not module.check_mode:
+        raise _nginx_tree.NginxError(
+            f"Nginx is not installed: there is no {module.params['nginx'] or 'nginx in PATH'}. Install "
+            "it first, or name its binary as nginx. Nothing was changed."
+        )
+    before = _nginx_site.read(change)
+    return {
+        "changed": before != change.content,
+        "tested": False,
+        "included": None,
+        "running": False,
+        "reloaded": False,
+        "nginx_version": None,
+        "nginx_warnings": [],
+        **_diff(module, before, change.content),
+    }
+
+
+def _write(
+    module: AnsibleModule, site: _nginx_site.Site, content: bytes, content_changes: bool
+) -> None:
+    if content_changes:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with os.fdopen(os.open(site.temporary_file, flags, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        module.atomic_move(site.temporary_file, site.change.target)
+    _set_attributes(module, site.change)
+
+
+def _set_attributes(module: AnsibleModule, change: _nginx_tree.Change, dry: bool = False) -> bool:
+    if change.content is None or not os.path.exists(change.target):
+        return False
+    wanted = module.load_file_common_arguments(module.params, path=change.target)
+    check_mode, module.check_mode = module.check_mode, module.check_mode or dry
     try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except OSError:
-        return None
+        changed: bool = module.set_fs_attributes_if_different(wanted, False)
+    finally:
+        module.check_mode = check_mode
+    return changed
 
 
-def _write(module: AnsibleModule, path: str, content: bytes) -> None:
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    # Its leading dot keeps every include from it, and its fixed name lets the next run take over
-    # what a killed one left.
-    temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.new")
-    with open(temporary, "wb") as stream:
-        stream.write(content)
-        os.fchmod(stream.fileno(), 0o644)
-    module.atomic_move(temporary, path)
-
-
-def _restore(module: AnsibleModule, path: str, before: bytes | None) -> None:
-    """Put back what Nginx runs on, so that the disk never holds what it would not start with."""
-    if before is None:
-        os.unlink(path)
-    else:
-        _write(module, path, before)
+def _diff(module: AnsibleModule, before: bytes | None, after: bytes | None) -> dict[str, t.Any]:
+    if not module._diff:
+        return {}
+    path = module.params["path"]
+    return {
+        "diff": {
+            "before": (before or b"").decode("utf-8", "replace"),
+            "after": (after or b"").decode("utf-8", "replace"),
+            "before_header": path,
+            "after_header": path,
+        }
+    }
 
 
 if __name__ == "__main__":
