@@ -35,6 +35,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         _unused, arguments = self.validate_argument_spec(
             argument_spec={
                 "ask_app": {"type": "bool", "default": False},
+                "ask_deployed_app": {"type": "bool", "default": False},
                 "virtualenv": {"type": "path"},
                 "on_contradiction": {
                     "type": "str",
@@ -51,6 +52,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         settings = _settings.resolve(values)
         settings["host"] = self._ask_host(values, variables)
         self._refuse(name, _settings.host_problems(values, settings["host"]))
+        if arguments["ask_deployed_app"]:
+            deployed = self._ask_app(values, {**arguments, "on_contradiction": "report"}, variables)
+            self._refuse(name, list(_settings.mount_problems(values, deployed)))
         if arguments["ask_app"]:
             app = self._ask_app(values, arguments, variables)
             problems = _settings.app_problems(values, app)

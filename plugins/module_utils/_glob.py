@@ -21,29 +21,34 @@ def expand(pattern: str, list_directory: t.Callable[[str], t.Iterable[str]]) -> 
     """Return what glob(3) would, for an absolute pattern, in its order.
 
     :param list_directory: returns the names in a directory, so that it can be another's view.
+        Of what is none it returns nothing.
     """
     found = [""]
     parts = [part for part in pattern.split("/") if part]
     for index, part in enumerate(parts):
         is_last = index == len(parts) - 1
         matches: list[str] = []
-        expression = _translate(part)
+        expression = _translate(_bytes(part))
         for base in found:
             if expression is None and not is_last:
                 matches.append(f"{base}/{_unescape(part)}")
                 continue
-            for name in list_directory(base):
+            for name in {".", "..", *list_directory(base)}:
                 if expression is None:
                     is_match = name == _unescape(part)
                 else:
                     # A leading period is matched by a period only: glob(7).
                     hidden = name.startswith(".") and not part.startswith((".", "\\."))
-                    is_match = not hidden and bool(expression.fullmatch(name))
+                    is_match = not hidden and bool(expression.fullmatch(_bytes(name)))
                 if is_match and (is_last or os.path.isdir(f"{base}/{name}")):
                     matches.append(f"{base}/{name}")
         found = matches
-    # Nginx sets no locale, so the order is that of bytes.
     return sorted(found, key=os.fsencode)
+
+
+def _bytes(name: str) -> str:
+    """Return a character for each byte, since Nginx sets no locale: order and matches are by bytes."""
+    return os.fsencode(name).decode("latin-1")
 
 
 def _unescape(part: str) -> str:

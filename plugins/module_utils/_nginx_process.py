@@ -107,32 +107,29 @@ class Master:
         return False
 
 
-def find_master(
-    pid_file: str, conf_file: str, default_conf_file: str, proc: str = "/proc"
-) -> Master | None:
+def find_master(pid_file: str, conf_file: str, proc: str = "/proc") -> Master | None:
     """Return the master that serves this configuration, or ``None``.
 
     The pid file names it. Without a valid one it is looked for among all processes of this pid
     namespace that have this root directory: on a container host, those of other containers are
     visible too, and are others' business.
 
-    :param conf_file: configuration that it must have been started with.
-    :param default_conf_file: configuration that it has when its command line names none.
+    :param conf_file: the configuration. A master whose command line names none has it by default.
     """
     named = _read_pid_file(pid_file)
     if named is not None and _title(named, proc).startswith(_MASTER) and _same_pids(named, proc):
         return _master(named, proc)
-    candidates = []
+    candidates = {}
     for pid in _pids(proc):
         title = _title(pid, proc)
-        if not title.startswith(_MASTER):
-            continue
-        if _conf_file_of(title, default_conf_file) != conf_file:
+        if not title.startswith(_MASTER) or _conf_file_of(title, conf_file) != conf_file:
             continue
         if _same_pids(pid, proc) and _same_root(pid, proc):
-            candidates.append(pid)
-    # A new binary runs beside the old one during an upgrade of Nginx; the older one is asked.
-    return _master(min(candidates), proc) if candidates else None
+            with contextlib.suppress(ProcessLookupError):
+                candidates[pid] = _process.stat(pid, proc).parent
+    # A worker that starts bears this title too, and so does the new master of an upgrade.
+    oldest = [pid for pid, parent in candidates.items() if parent not in candidates]
+    return _master(min(oldest), proc) if oldest else None
 
 
 def _master(pid: int, proc: str) -> Master | None:

@@ -165,8 +165,7 @@ class Site:
                 raise self._refusal(verdict.fault, baseline.test(), before)
         if not stage.included and self.context == "http" and self.change.content is not None:
             raise self._not_included(stage.http_includes)
-        conf_file = self.build.conf_file
-        master = _nginx_process.find_master(stage.pid_file, conf_file, conf_file)
+        master = _nginx_process.find_master(stage.pid_file, self.build.conf_file)
         changes = before != self.change.content
         pending = self._is_pending(master) and not changes
         return Plan(before, changes, pending, stage.included, master, verdict.messages)

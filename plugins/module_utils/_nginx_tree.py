@@ -37,6 +37,13 @@ _MESSAGE = re.compile(
     re.MULTILINE,
 )
 _PLACE = re.compile(r" in (?P<file>/.*?):(?P<line>\d+)(?:$|, )")
+# Directives whose first argument Nginx creates where it is missing, also when it only tests:
+# ngx_init_cycle() in src/core/ngx_cycle.c.
+_CREATED = frozenset(
+    ["access_log", "error_log", "client_body_temp_path"]
+    + [f"{kind}_{what}" for kind in ("proxy", "fastcgi", "uwsgi", "scgi")
+       for what in ("temp_path", "cache_path")]
+)  # fmt: skip
 _DUMPED = re.compile(r"^# configuration file (.*):$", re.MULTILINE)
 
 
@@ -315,7 +322,7 @@ class Stage:
         if content is None:
             return self._gone(name)
         is_changed = self._change is not None and self._change.is_at(name)
-        has_nothing_to_rewrite = bool(context) and not re.search(rb"include|_log", content)
+        has_nothing_to_rewrite = bool(context) and not re.search(rb"include|_log|_path", content)
         if has_nothing_to_rewrite and not is_changed and not _glob.MAGIC.search(name):
             return None
         staged = self._add(name, _text(content), context, real)
@@ -384,8 +391,8 @@ class Stage:
                 file.replace(directive.start, directive.end, f"pid {quoted};")
                 self._names[self._path("nginx.pid")] = self.pid_file
             self._sets_pid = True
-        elif directive.name in ("access_log", "error_log") and arguments:
-            self._rewrite_log(file, directive.words[1])
+        elif directive.name in _CREATED and arguments:
+            self._rewrite_created(file, directive.words[1])
 
     def _rewrite_include(
         self, file: _File, directive: _nginx_syntax.Directive, inside: tuple[str, ...]
@@ -407,14 +414,14 @@ class Stage:
         text = " ".join(f"include {_nginx_syntax.quote(name)};" for name in includes)
         file.replace(directive.start, directive.end, text)
 
-    def _rewrite_log(self, file: _File, word: _nginx_syntax.Word) -> None:
-        """Keep the test from creating a log file, where the live Nginx has none yet."""
+    def _rewrite_created(self, file: _File, word: _nginx_syntax.Word) -> None:
+        """Keep the test from creating what the live Nginx has not created yet."""
         if word.value in ("off", "stderr") or re.search(r"[$:]", word.value):
             return
-        path = os.path.join(self._build.prefix, word.value)
+        path = os.path.join(self._build.prefix, word.value.rstrip("/"))
         if os.path.lexists(path) or not os.access(os.path.dirname(path), os.W_OK | os.X_OK):
             return
-        staged = self._path(f"logs/{len(self._names)}.log")
+        staged = self._path(f"created/{len(self._names)}")
         self._names[staged] = path
         file.replace(word.start, word.end, _nginx_syntax.quote(staged))
 
@@ -433,7 +440,7 @@ class Stage:
         return list(names)
 
     def _write(self) -> None:
-        for name in ("files", "logs"):
+        for name in ("files", "created"):
             os.makedirs(self._path(name))
         self._write_mirror(os.path.dirname(self._conf_file))
         for file in self._files:

@@ -37,7 +37,7 @@ SAFE_URL = re.compile(r"/(?:[A-Za-z0-9_.~-]+/)+\Z")
 DOMAIN = re.compile(
     r"(?=.{1,253}\Z)(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})?(?:\.[A-Za-z0-9_-]{1,63})*\Z"
 )
-CALLABLE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_][\w.]*(?:\(.*\))?\Z")
+CALLABLE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\(.*\))?\Z")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # https://nginx.org/en/docs/syntax.html
@@ -689,11 +689,12 @@ def app_problems(values: Values, app: t.Mapping[str, t.Any]) -> list[Problem]:
 
     :param app: the answer of the module ``flask_app_info``.
     """
-    return [*_app_mount_problems(values, app), *_app_config_problems(values, app["config"])]
+    return [*mount_problems(values, app), *_app_config_problems(values, app["config"])]
 
 
-def _app_mount_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
-    for mount in app["mounts"]:
+def mount_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    """Yield where the app's static mounts contradict the description."""
+    for mount in served(app["mounts"]):
         variable = f"the app's static_url_path (endpoint {mount['endpoint']!r})"
         problem = _url_problem(variable, mount["url"])
         if problem:
@@ -767,8 +768,17 @@ def served_mounts(
             "folder": mount["folder"],
             "directory": static_root + mount["url"].rstrip("/"),
         }
-        for mount in mounts
-        if not mount.get("shadowed_by")
+        for mount in served(mounts)
+    ]
+
+
+def served(mounts: t.Iterable[t.Mapping[str, t.Any]]) -> list[t.Mapping[str, t.Any]]:
+    """Return the mounts that have files.
+
+    Flask has a rule for ``static`` whether there is such a folder or not.
+    """
+    return [
+        mount for mount in mounts if not mount.get("shadowed_by") and mount.get("exists") is not False
     ]
 
 

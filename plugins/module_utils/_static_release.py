@@ -155,7 +155,7 @@ def plan(
     by_url: dict[str, Mount] = {}
     for mount in mounts:
         by_url.setdefault(mount.url, mount)
-    with _Sources(reader) as sources:
+    with contextlib.closing(_Sources(reader)) as sources:
         for url, mount in sorted(by_url.items()):
             prefix = _prefix(url)
             wanted.add(prefix)
@@ -165,9 +165,7 @@ def plan(
                 result.unknown.append(url)
             else:
                 _plan_mount(root, url, mount.folder, sources, result, problems)
-        for target in result.copies:
-            _add_parents(target, wanted)
-        for path in list(wanted):
+        for path in (*result.copies, *wanted):
             _add_parents(path, wanted)
         existing = _existing(root, result.copies, wanted, result)
         problems += _misfits(root, existing, result.copies, wanted)
@@ -194,7 +192,7 @@ def _real_root(root: str) -> str:
 def _prefix(url: str) -> str:
     """Return the directory below the root that a URL prefix is published to."""
     parts = url.split("/")
-    if parts[0] or parts[-1] or {".", ".."} & set(parts) or "\0" in url or "//" in url:
+    if not url or parts[0] or parts[-1] or {".", ".."} & set(parts) or "\0" in url or "//" in url:
         raise PublishError(
             f"{url!r} is no URL prefix. One begins and ends with a slash, such as /static/, and has "
             "no empty, '.' or '..' part."
@@ -225,25 +223,28 @@ def _plan_mount(
             "so that a run would publish what the last one did. Set flask_static_root to a directory "
             "of its own."
         )
-    for path, status in tree.entries(hidden=False):
-        shown = printable(posixpath.join(tree.path, path))
-        if status is None or posixpath.basename(path).startswith("."):
-            result.ignored.append(posixpath.join(prefix, path))
+    for path, status in sources.entries(tree):
+        target = posixpath.join(prefix, path)
+        if posixpath.basename(path).startswith("."):
+            result.ignored.append(target)
         elif stat.S_ISLNK(status.st_mode):
-            problems.append(_link_problem(shown))
+            problems.append(_link_problem(os.path.join(tree.path, path)))
         elif stat.S_ISREG(status.st_mode):
-            target = posixpath.join(prefix, path)
-            result.copies[target] = Copy(
-                url, tree.path, path, target, status.st_size, int(status.st_mtime)
-            )
+            mtime = int(status.st_mtime)
+            copy = Copy(url, tree.path, path, target, status.st_size, mtime)
+            result.copies[target] = copy
+            try:
+                sources.file(copy).close()
+            except PublishError as error:
+                problems.append(str(error))
         elif not stat.S_ISDIR(status.st_mode):
-            result.ignored.append(posixpath.join(prefix, path))
+            result.ignored.append(target)
 
 
 def _link_problem(path: str) -> str:
     return (
-        f"{path} is a link. Publishing follows none, since one could lead to any file of the host. "
-        "Put the file itself into the static folder."
+        f"{printable(path)} is a link. Publishing follows none, since one could lead to any file of the "
+        "host. Put the file itself into the static folder."
     )
 
 
@@ -257,20 +258,19 @@ def _existing(
     root: str, copies: t.Mapping[str, Copy], wanted: set[str], result: Plan
 ) -> dict[str, os.stat_result]:
     """Return what is at the paths that are wanted, and count the rest."""
-    existing = {}
     try:
         tree = _Tree(root)
     except FileNotFoundError:
         return {}
-    except NotADirectoryError:
-        raise PublishError(f"{root} is no directory. Move it away.") from None
-    with tree:
-        existing[""] = os.fstat(tree.directory(""))
+    except OSError as error:
+        raise PublishError(
+            f"{root}: {error.strerror}. Move it away, or set flask_static_root to another directory."
+        ) from error
+    with contextlib.closing(tree):
+        existing = {"": os.fstat(tree.directory(""))}
         for path, status in tree.entries(hidden=True):
-            if posixpath.basename(path).startswith(TEMPORARY):
+            if posixpath.basename(path).startswith(TEMPORARY) and stat.S_ISREG(status.st_mode):
                 result.leftovers.append(path)
-            elif status is None:
-                continue
             elif path in copies or path in wanted:
                 existing[path] = status
             elif not stat.S_ISDIR(status.st_mode):
@@ -312,9 +312,8 @@ def _plan_files(
     sources: _Sources,
     result: Plan,
 ) -> None:
-    published = contextlib.ExitStack()
-    with published:
-        tree = published.enter_context(_Tree(root)) if existing else None
+    with contextlib.ExitStack() as stack:
+        tree = stack.enter_context(contextlib.closing(_Tree(root))) if existing else None
         for copy in result.copies.values():
             status = existing.get(copy.target)
             if tree is None or status is None:
@@ -376,17 +375,17 @@ def apply(root: str, planned: Plan, look: Look, reader: _as_user.Account | None 
     _refuse_lack_of_space(root, planned)
     try:
         _make_root(root)
-        with _Tree(root) as tree, _Sources(reader) as sources:
+        with contextlib.ExitStack() as stack:
+            sources = stack.enter_context(contextlib.closing(_Sources(reader)))
+            tree = stack.enter_context(contextlib.closing(_Tree(root)))
             for path in planned.leftovers:
-                # Another run may have been quicker.
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(*tree.place(path))
+                directory, name = posixpath.split(path)
+                os.unlink(name, dir_fd=tree.directory(directory))
             for path in planned.directories:
-                if path:
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(*tree.place(path, mode=0o700))
-                _dress(tree.directory(path), look, look.directory_mode)
-            for path in planned.mended_directories:
+                directory, name = posixpath.split(path)
+                if name:
+                    os.mkdir(name, 0o700, dir_fd=tree.directory(directory))
+            for path in (*planned.directories, *planned.mended_directories):
                 _dress(tree.directory(path), look, look.directory_mode)
             for path in planned.mended_files:
                 with tree.file(path) as file:
@@ -406,9 +405,7 @@ def _refuse_lack_of_space(root: str, planned: Plan) -> None:
     while not os.path.isdir(parent):
         parent = os.path.dirname(parent)
     free = os.statvfs(parent)
-    needed_bytes = sum(
-        -(-copy.size_bytes // free.f_frsize) * free.f_frsize for copy in copies
-    )
+    needed_bytes = sum(-(-copy.size_bytes // free.f_frsize) * free.f_frsize for copy in copies)
     free_bytes = free.f_bavail * free.f_frsize
     if needed_bytes > free_bytes:
         raise PublishError(
@@ -496,21 +493,19 @@ class _Rights:
 class _Tree:
     """A directory tree that is entered by descriptors, so no link in it leads anywhere.
 
+    What fails is an OSError that names the path in full.
+
     :param path: of its top, which may be reached by links.
     """
 
-    def __init__(self, path: str, rights: _Rights | None = None) -> None:
-        self._rights = rights or contextlib.nullcontext()
-        with self._rights:
-            self.path = os.path.realpath(path)
-            self._top = os.open(self.path, _DIRECTORY)
-        # Files come sorted, so that of the last one serves for most.
+    def __init__(self, path: str) -> None:
+        self.path = os.path.realpath(path)
+        self._top = os.open(self.path, _DIRECTORY)
+        # Files come directory by directory, so the last one serves for most.
         self._last = ("", self._top)
 
-    def __enter__(self) -> _Tree:
-        return self
-
-    def __exit__(self, *_unused: object) -> None:
+    def close(self) -> None:
+        """Close what is open."""
         self._forget()
         os.close(self._top)
 
@@ -521,11 +516,11 @@ class _Tree:
             os.close(descriptor)
 
     def directory(self, path: str) -> int:
-        """Return a descriptor of a directory, good until the next one is asked for."""
+        """Return a descriptor of a directory, good until another one is asked for."""
         if path != self._last[0]:
             self._forget()
             if path:
-                with self._rights:
+                with self._naming(path):
                     self._last = (path, self._enter(path))
         return self._last[1]
 
@@ -540,49 +535,147 @@ class _Tree:
         return descriptor
 
     def file(self, path: str) -> t.BinaryIO:
-        """Open a file to read.
-
-        :raises PublishError: when it is no plain file any more.
-        """
+        """Open a plain file to read."""
         directory, name = posixpath.split(path)
-        descriptor = self.directory(directory)
-        with self._rights:
-            file = os.fdopen(os.open(name, _FILE, dir_fd=descriptor), "rb")
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            file.close()
-            raise OSError(errno.EINVAL, "is no plain file any more", name)
-        return file
+        parent = self.directory(directory)
+        with self._naming(path):
+            descriptor = os.open(name, _FILE, dir_fd=parent)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                raise OSError(errno.ESTALE, "is no plain file any more")
+        return os.fdopen(descriptor, "rb")
 
-    def place(self, path: str) -> tuple[int, str]:
-        """Return a descriptor of the directory that a path is in, and its name there."""
-        directory, name = posixpath.split(path)
-        return self.directory(directory), name
-
-    def entries(self, hidden: bool) -> list[tuple[str, os.stat_result | None]]:
-        """Return every path in the tree, sorted, with what is there.
+    def entries(self, hidden: bool) -> t.Iterator[tuple[str, os.stat_result]]:
+        """Yield every path in the tree with what is there; a directory's files before those below.
 
         :param hidden: whether to look into directories whose names begin with a dot.
         """
-        with self._rights:
-            return list(self._entries(self._top, "", hidden, 0))
+        return self._entries(self._top, "", hidden, 0)
 
     def _entries(
         self, descriptor: int, relative: str, hidden: bool, depth: int
-    ) -> t.Iterator[tuple[str, os.stat_result | None]]:
-        if depth > DEPTH_LIMIT:
-            raise PublishError(
-                f"{printable(os.path.join(self.path, relative))} lies deeper than {DEPTH_LIMIT} directories."
-            )
+    ) -> t.Iterator[tuple[str, os.stat_result]]:
+        directories = []
         for name in sorted(os.listdir(descriptor)):
-            path = relative + name
             try:
                 status = os.lstat(name, dir_fd=descriptor)
             except FileNotFoundError:
                 continue
-            yield path, status
+            yield relative + name, status
             if stat.S_ISDIR(status.st_mode) and (hidden or not name.startswith(".")):
+                directories.append(name)
+        for name in directories:
+            path = relative + name
+            if depth == DEPTH_LIMIT:
+                place = printable(os.path.join(self.path, path))
+                raise PublishError(
+                    f"{place} lies deeper than {DEPTH_LIMIT} directories. Move it up."
+                )
+            with self._naming(path):
                 inner = os.open(name, _DIRECTORY, dir_fd=descriptor)
-                try:
-                    yield from self._entries(inner, f"{path}/", hidden, depth + 1)
-                finally:
-                    os.close(inner)
+            try:
+                yield from self._entries(inner, f"{path}/", hidden, depth + 1)
+            finally:
+                os.close(inner)
+
+    @contextlib.contextmanager
+    def _naming(self, path: str) -> t.Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, os.path.join(self.path, path)) from None
+
+
+class _Sources:
+    """The app's folders, read with the rights of its user.
+
+    :param reader: that user; ``None`` reads with our own rights.
+    """
+
+    def __init__(self, reader: _as_user.Account | None) -> None:
+        try:
+            self._rights = _Rights(reader)
+        except _as_user.AsUserError as error:
+            raise PublishError(str(error)) from error
+        self._reader = reader.name if reader else _as_user.user_name(os.geteuid())
+        self._trees: dict[str, _Tree] = {}
+        self._stack = contextlib.ExitStack()
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._stack.close()
+
+    def open(self, url: str, folder: str) -> _Tree:
+        """Open the folder of a mount.
+
+        :raises PublishError: when it isn't there, or can't be read.
+        """
+        if not os.path.isabs(folder):
+            raise PublishError(f"The app's folder of {url} is {folder!r}. It has to be absolute.")
+        try:
+            return self._tree(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            raise PublishError(
+                f"The app says that {url} is {printable(folder)}, which is no directory of this host. Make "
+                "that folder part of the package, or take its static_folder out of the app."
+            ) from None
+        except OSError as error:
+            raise self._explained(error) from error
+
+    def _tree(self, folder: str) -> _Tree:
+        if folder not in self._trees:
+            with self._rights:
+                self._trees[folder] = self._stack.enter_context(contextlib.closing(_Tree(folder)))
+        return self._trees[folder]
+
+    def entries(self, tree: _Tree) -> list[tuple[str, os.stat_result]]:
+        """Return what a folder holds, as :meth:`_Tree.entries` does.
+
+        :raises PublishError: when a directory can't be read.
+        """
+        try:
+            with self._rights:
+                return list(tree.entries(hidden=False))
+        except OSError as error:
+            raise self._explained(error) from error
+
+    def file(self, copy: Copy) -> t.BinaryIO:
+        """Open a file.
+
+        :raises PublishError: when it can't be read, or is another thing by now.
+        """
+        try:
+            tree = self._tree(copy.folder)
+            with self._rights:
+                return tree.file(copy.source)
+        except OSError as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: OSError) -> PublishError:
+        path = printable(os.fsdecode(error.filename))
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            return PublishError(_link_problem(path))
+        if error.errno in (errno.ENOENT, errno.ESTALE):
+            return PublishError(
+                f"{path} was changed while it was read. Run the playbook again when that is over."
+            )
+        if error.errno in (errno.EACCES, errno.EPERM):
+            return PublishError(
+                f"{self._reader} can't read {path}, and only what the app can read is published. Let "
+                f"{self._reader} read it, or take it out of the static folder."
+            )
+        return PublishError(f"{path}: {error.strerror}")
+
+
+def known_file(copies: t.Iterable[Copy]) -> dict[str, t.Any] | None:
+    """Return a file of a mount that a proof can ask for: the first style sheet, script, or other.
+
+    :return: its ``path`` below the mount and its ``size`` in bytes; ``None`` when there is none.
+    """
+    order = {".css": 0, ".js": 1, ".mjs": 1}
+    found = min(
+        (copy for copy in copies if copy.size_bytes and printable(copy.source) == copy.source),
+        key=lambda copy: (order.get(posixpath.splitext(copy.source)[1], 2), copy.source),
+        default=None,
+    )
+    return {"path": found.source, "size": found.size_bytes} if found else None

@@ -31,6 +31,12 @@ options:
       - An app described by C(flask_static_mounts) is not asked.
     type: bool
     default: false
+  ask_deployed_app:
+    description:
+      - Whether to ask the app that is deployed already, where there is one, so that a media prefix that clashes with its static mounts is refused before the first change.
+      - An app that can't be asked is passed over.
+    type: bool
+    default: false
   virtualenv:
     description:
       - Virtualenv to ask the app in, when it isn't C(flask_app_virtualenv). A new release is asked before it is switched to.

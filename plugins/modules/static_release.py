@@ -12,22 +12,27 @@ version_added: 0.1.0
 description:
   - Publishes each static mount of an app to one tree that mirrors the URLs. C(/admin/static/) becomes C(ROOT/admin/static/).
   - Each file appears whole, by a rename. A file whose content is the same is left alone, so its ETag stays.
+    One whose content differs gets a later modification time, so that it gets an ETag it never had, also when a build tool gives all files one fixed time.
   - Files that an earlier version had stay, so a page that was loaded before a deploy still finds them.
-  - Names with a leading dot are not published, and a link in a static folder is refused.
+  - Names with a leading dot, sockets and pipes are not published. A link in a static folder is refused, also one that stays in the folder.
+    No wheel holds any, and publishing runs as root.
+  - Everything is compared and checked before the first change, and nothing is changed when a single file can't be published.
 attributes:
   check_mode:
     description: Can run in check mode and tell what would change.
     support: full
   diff_mode:
-    description: Lists what is added, replaced and mended.
+    description: Lists what is added (C(+)), replaced (C(~)), given another owner or mode (C(o)), and temporary files that a killed run left and that are removed (C(-)).
     support: full
 options:
   root:
-    description: The static root.
+    description: The static root. Made when missing, with what is above it.
     type: path
     required: true
   mounts:
-    description: The app's static mounts.
+    description:
+      - The app's static mounts, as M(flaskworks.static_media.flask_app_info) returns them.
+      - A mount within another one answers for all of its own URLs, as in Flask.
     type: list
     elements: dict
     required: true
@@ -37,74 +42,136 @@ options:
         type: str
         required: true
       folder:
-        description: Directory with the files; null when the app could not be asked yet.
-        type: path
+        description: Directory with the files, taken literally. Null in check mode when the app could not be asked yet.
+        type: str
       endpoint:
-        description: Endpoint of the mount in the app. For messages only.
+        description: Endpoint of the mount in the app. Not used.
         type: str
       directory:
-        description: Where the mount is published to. It follows from O(root) and O(mounts[].url).
-        type: path
+        description: Where the mount is published to. Not used, since it follows from O(root) and O(mounts[].url).
+        type: str
+  source_user:
+    description:
+      - User with whose rights the folders are read; the app's.
+      - The app says what its folders are, so without it whoever changes the app could have any file of the host published.
+      - When unset, they are read with the rights that the module runs with.
+    type: str
   owner:
     description: Owner of what is published.
     type: str
     default: root
   group:
-    description: Group of what is published, which reads it.
+    description: Group of what is published, which reads it; that of Nginx's workers.
     type: str
     default: www-data
   directory_mode:
-    description: Mode of directories.
+    description: Mode of directories, in octal digits.
     type: str
     default: "0750"
   file_mode:
-    description: Mode of files.
+    description: Mode of files, in octal digits.
     type: str
     default: "0640"
 author:
   - flaskworks (@flaskworks)
+seealso:
+  - module: flaskworks.static_media.flask_app_info
 """
 
 EXAMPLES = r"""
 - name: Publish the app's static files
   flaskworks.static_media.static_release:
     root: /var/www/gallery/static
+    source_user: gallery
     mounts:
       - url: /static/
         folder: /opt/gallery/current/lib/python3.11/site-packages/gallery/static
+      - url: /admin/static/
+        folder: /opt/gallery/current/lib/python3.11/site-packages/flask_admin/static
+
+- name: Compare what is published with what the app has
+  flaskworks.static_media.static_release:
+    root: /var/www/gallery/static
+    source_user: gallery
+    mounts: "{{ gallery.app.mounts }}"
+  check_mode: true
 """
 
 RETURN = r"""
 added:
-  description: Files that are new, the first 20.
+  description: Number of files that are new.
   returned: success
-  type: list
-  elements: str
-  sample: [static/css/app.css]
+  type: int
+  sample: 12
 replaced:
-  description: Files whose content differed, the first 20.
+  description: Number of files whose content differed.
   returned: success
-  type: list
-  elements: str
-  sample: []
+  type: int
+  sample: 0
 mended:
-  description: Paths whose owner or mode differed, the first 20.
+  description: Number of published files and directories whose owner, group or mode differed.
   returned: success
-  type: list
-  elements: str
-  sample: []
-counts:
-  description: Number of files in each state.
+  type: int
+  sample: 0
+kept:
+  description: Number of files below the root that the app has not, or no longer. They are left alone.
+  returned: success
+  type: int
+  sample: 3
+unchanged:
+  description: Number of files that were as they should be.
+  returned: success
+  type: int
+  sample: 0
+paths:
+  description: The first 20 paths of each kind, below the root. Characters that can't be printed are escaped.
   returned: success
   type: dict
-  sample: {added: 12, replaced: 0, mended: 0, unchanged: 0}
+  contains:
+    added:
+      description: Files that are new.
+      type: list
+      elements: str
+      sample: [static/css/app.css]
+    replaced:
+      description: Files whose content differed.
+      type: list
+      elements: str
+      sample: []
+    mended:
+      description: What got another owner, group or mode. A directory ends in a slash.
+      type: list
+      elements: str
+      sample: []
+    ignored:
+      description: What is not published. Names with a leading dot, sockets, pipes.
+      type: list
+      elements: str
+      sample: [static/.DS_Store]
 mounts:
-  description: Each mount with its number of files, and one file that a proof can ask for.
+  description: What is published of each mount.
   returned: success
   type: list
   elements: dict
-  sample:
-    - {url: /static/, files: 12, sample: {path: css/app.css, size: 4096}}
+  contains:
+    url:
+      description: URL prefix.
+      type: str
+      sample: /static/
+    directory:
+      description: Where it is published to.
+      type: path
+      sample: /var/www/gallery/static/static
+    files:
+      description: Number of its files.
+      type: int
+      sample: 12
+    sample:
+      description:
+        - A file that a proof can ask for; the first style sheet, script, or other file by name. Null when there is none.
+        - C(path) is below the mount, C(size) in bytes.
+      type: dict
+      sample: {path: css/app.css, size: 4096}
 unknown:
   description: Mounts whose folder is not known before the app is installed. In check mode only.
   returned: success
@@ -114,9 +181,12 @@ unknown:
 """
 
 import grp
+import os
 import pwd
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
 from ansible_collections.flaskworks.static_media.plugins.module_utils._static_release import (
     Look,
     Mount,
@@ -125,9 +195,13 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._static_re
     apply,
     known_file,
     plan,
+    printable,
 )
 
 SHOWN = 20
+DIFF_LINES = 1000
+# The id of whom a run would make.
+TO_COME = -1
 
 
 def main() -> None:
@@ -140,11 +214,12 @@ def main() -> None:
                 "required": True,
                 "options": {
                     "url": {"type": "str", "required": True},
-                    "folder": {"type": "path"},
+                    "folder": {"type": "str"},
                     "endpoint": {"type": "str"},
-                    "directory": {"type": "path"},
+                    "directory": {"type": "str"},
                 },
             },
+            "source_user": {"type": "str"},
             "owner": {"type": "str", "default": "root"},
             "group": {"type": "str", "default": "www-data"},
             "directory_mode": {"type": "str", "default": "0750"},
@@ -152,58 +227,99 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    mounts = [Mount(mount["url"], mount["folder"]) for mount in module.params["mounts"]]
     root = module.params["root"]
+    mounts = [Mount(mount["url"], mount["folder"]) for mount in module.params["mounts"]]
     try:
-        look = _look(module.params)
-        planned = plan(root, mounts, look)
-        if planned.unknown and not module.check_mode:
-            raise PublishError(f"The folder of {planned.unknown[0]} is not known.")
+        look = _look(module.params, module.check_mode)
+        reader = _reader(module.params["source_user"], module.check_mode)
+        if module.params["source_user"] and reader is None:
+            # Whoever can't be acted as yet has not got the files yet.
+            mounts = [mount._replace(folder=None) for mount in mounts]
+        planned = plan(root, mounts, look, reader)
         if planned.changed and not module.check_mode:
-            apply(root, planned, look)
+            apply(root, planned, look, reader)
     except PublishError as error:
         module.fail_json(msg=str(error))
     module.exit_json(
         changed=planned.changed,
-        **_shown(planned),
-        mounts=[
-            {
-                "url": mount.url,
-                "files": sum(path.startswith(mount.url.lstrip("/")) for path in planned.files),
-                "sample": known_file(mount.url, planned.files),
-            }
-            for mount in mounts
-        ],
-        diff={"before": "", "after": "".join(f"{line}\n" for line in planned.lines())},
+        **_counts(planned),
+        mounts=[_published(root, mount.url, planned) for mount in mounts],
+        diff={"before": "", "after": _listing(planned.lines())},
     )
 
 
-def _look(params: dict[str, str]) -> Look:
+def _look(params: dict[str, t.Any], is_check_mode: bool) -> Look:
+    return Look(
+        uid=_id("owner", params["owner"], is_check_mode),
+        gid=_id("group", params["group"], is_check_mode),
+        directory_mode=_mode("directory_mode", params["directory_mode"]),
+        file_mode=_mode("file_mode", params["file_mode"]),
+    )
+
+
+def _id(option: str, name: str, is_check_mode: bool) -> int:
     try:
-        return Look(
-            uid=pwd.getpwnam(params["owner"]).pw_uid,
-            gid=grp.getgrnam(params["group"]).gr_gid,
-            directory_mode=int(params["directory_mode"], 8),
-            file_mode=int(params["file_mode"], 8),
-        )
-    except KeyError as error:
-        raise PublishError(f"{error.args[0]}. Install Nginx first, or set another group.") from None
+        return pwd.getpwnam(name).pw_uid if option == "owner" else grp.getgrnam(name).gr_gid
+    except KeyError:
+        if is_check_mode:
+            return TO_COME
+        raise PublishError(
+            f"{option}: this host has no {name!r}. Install Nginx first, which makes its own, or set "
+            f"{option} to another one."
+        ) from None
 
 
-def _shown(planned: Plan) -> dict[str, object]:
-    states = {
+def _mode(option: str, text: str) -> int:
+    try:
+        mode = int(text, 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o7777:
+        raise PublishError(f"{option}: {text!r} is no mode. Write octal digits, such as '0640'.")
+    return mode
+
+
+def _reader(name: str | None, is_check_mode: bool) -> _as_user.Account | None:
+    if name is None or (is_check_mode and not _as_user.exists(name)):
+        return None
+    try:
+        return _as_user.account(name)
+    except _as_user.AsUserError as error:
+        raise PublishError(f"source_user: {error}") from error
+
+
+def _counts(planned: Plan) -> dict[str, t.Any]:
+    paths = {
         "added": [copy.target for copy in planned.added],
         "replaced": [copy.target for copy in planned.replaced],
-        "mended": [path or "." for path in planned.mended],
+        "mended": planned.mended,
+        "ignored": planned.ignored,
     }
     return {
-        **{name: paths[:SHOWN] for name, paths in states.items()},
-        "counts": {
-            **{name: len(paths) for name, paths in states.items()},
-            "unchanged": planned.unchanged,
-        },
+        "added": len(planned.added),
+        "replaced": len(planned.replaced),
+        "mended": len(planned.mended),
+        "kept": planned.kept,
+        "unchanged": planned.unchanged,
+        "paths": {kind: [printable(path) for path in some[:SHOWN]] for kind, some in paths.items()},
         "unknown": planned.unknown,
     }
+
+
+def _published(root: str, url: str, planned: Plan) -> dict[str, t.Any]:
+    copies = [copy for copy in planned.copies.values() if copy.url == url]
+    return {
+        "url": url,
+        "directory": os.path.join(root, url.strip("/")),
+        "files": len(copies),
+        "sample": known_file(copies),
+    }
+
+
+def _listing(lines: list[str]) -> str:
+    hidden = len(lines) - DIFF_LINES
+    more = [f"and {hidden} more"] if hidden > 0 else []
+    return "".join(f"{line}\n" for line in [*lines[:DIFF_LINES], *more])
 
 
 if __name__ == "__main__":

@@ -55,6 +55,9 @@ ACCESS_FAULTS = {
     "acl-mask": "its ACL would let {user} in, but the ACL's mask takes that away",
     "missing": "it isn't there",
     "not-a-directory": "it is no directory",
+    "symlink-blocked": "it is a link that {user} can't follow",
+    "selinux-label": "its SELinux label keeps {user} out",
+    "disk-full": "there is no room left",
 }
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 
+# Removed when the interpreter ends.
+LINKS = tempfile.TemporaryDirectory(prefix="flaskworks-unit-")
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -19,7 +21,7 @@ def _collection_parent() -> str:
     installed = os.environ.get("COLLECTION_PARENT")
     if installed:
         return installed
-    parent = Path(tempfile.mkdtemp(prefix="flaskworks-unit-"))
+    parent = Path(LINKS.name)
     namespace = parent / "ansible_collections" / "flaskworks"
     namespace.mkdir(parents=True)
     (namespace / "static_media").symlink_to(CHECKOUT)
