@@ -6,273 +6,531 @@
 
 """Services of systemd and of init scripts: what they are, and what makes them as they should be.
 
-A service is *stale* when what it runs from is newer than its main process. That is asked of the
-host each time, so a run that was killed between writing a file and restarting is made good by the
-next.
+A service is *stale* when what it runs from is newer than its processes. That is asked of the host
+each time, so a run that was killed between writing a file and restarting is made good by the next.
 """
 
 from __future__ import annotations
 
+import calendar
 import dataclasses
 import glob
 import os
 import re
 import subprocess
 import tempfile
+import time
 import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import _process
 
 LOG_LINES = 30
+LOG_LIMIT_BYTES = 64 * 1024
+POLL_SECONDS = 0.1
+ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+# The longest that a file's change is waited for to lie back; it takes some 30 ms.
+SETTLE_LIMIT_SECONDS = 1.0
+CLOCK_ERROR_NS = 1_000_000
+
+_STARTS = ("start", "restart", "reload", "restart with socket")
+# UnitFileState, systemctl(1): of these there is nothing left to enable. One that is indirect has
+# only an Also=, and what that names is asked too.
+_ENABLED = ("enabled", "alias", "indirect")
+# systemd.unit(5), "Unit names", less what systemctl and shells take for more than a name
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@-]*")
 
 
 class ServiceError(Exception):
-    """A service does not do as it is told."""
+    """A service is not as it was told to be."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What a service shall be.
+
+    :ivar on_stale: ``restart`` or ``reload``.
+    """
+
+    enabled: bool = True
+    running: bool = True
+    on_stale: str = "restart"
 
 
 @dataclasses.dataclass(frozen=True)
 class State:
     """What a service is now.
 
-    :ivar known: whether the service manager can start it.
-    :ivar enabled: whether it starts at boot.
-    :ivar main_pid: its main process, when it runs.
-    :ivar newer: paths that changed after that process started.
-    :ivar reload_needed: whether the manager has not read its latest definition.
-    :ivar socket_ready: whether its socket listens, as its definition has it; true without one.
+    :ivar enabled: systemd's UnitFileState of the service, and of its socket if it has one.
+    :ivar main_pid: its main process, when it runs and that is known.
+    :ivar started_ns: when that process started, since the epoch.
+    :ivar newer: paths that changed after its processes started.
+    :ivar age_unknown: whether it runs, and no process tells since when.
+    :ivar definition_newer: whether its definition is not the one that it was started by.
+    :ivar reload_needed: whether the manager has not read the latest definition.
+    :ivar missing: whether the manager knows no such service.
+    :ivar failed: whether the manager gave it up.
+    :ivar masked: whether it was made impossible to start.
+    :ivar socket_listens: whether its socket does; ``None`` when it has none.
+    :ivar socket_newer: whether the socket's definition is not the one that it listens by.
     """
 
-    known: bool = False
-    enabled: bool = False
+    enabled: tuple[str, ...] = ("",)
     running: bool = False
     main_pid: int | None = None
+    started_ns: int | None = None
     newer: tuple[str, ...] = ()
+    age_unknown: bool = False
+    definition_newer: bool = False
     reload_needed: bool = False
+    missing: bool = False
     failed: bool = False
-    socket_ready: bool = True
+    masked: bool = False
+    socket_listens: bool | None = None
+    socket_newer: bool = False
 
 
-def newer_paths(pid: int, paths: t.Iterable[str]) -> tuple[str, ...]:
-    """Return those paths that a process started too early to have read.
+def plan(state: State, wanted: Wanted) -> list[str]:
+    """Return the actions that make a service as it is wanted, in order.
 
-    A link counts twice: as itself, and as what it leads to.
+    :raises ServiceError: when no action can.
     """
-    try:
-        started_ns = _process.started_at_ns(pid)
-    except ProcessLookupError:
-        return ()
-    return tuple(
-        path
-        for path in paths
-        if any(
-            _process.may_predate(started_ns, ask(path).st_ctime_ns)
-            for ask in (os.lstat, os.stat)
-            if os.path.exists(path)
+    if state.masked and wanted.running:
+        raise ServiceError("It is masked, so it can't be started: run systemctl unmask.")
+    if state.age_unknown and wanted.running:
+        raise ServiceError(
+            "It runs, and its main process is not known, so whether it is older than what it runs from "
+            "can't be told. Set pid_file, or PIDFile= in its unit."
         )
-    )
-
-
-def plan(state: State) -> list[str]:
-    """Return the actions that make a service enabled, running and fresh, in order."""
     actions = []
-    if state.reload_needed or not state.known:
-        actions.append("read definition")
-    if not state.enabled:
+    if state.reload_needed or (state.missing and (wanted.running or wanted.enabled)):
+        actions.append("daemon-reload")
+    if wanted.enabled and not set(state.enabled) <= set(_ENABLED):
+        if "static" in state.enabled:
+            raise ServiceError("It can't be enabled: its unit has no [Install] section. Add one.")
         actions.append("enable")
-    if not state.socket_ready:
+    elif not wanted.enabled and set(state.enabled) & set(_ENABLED[:2]):
+        actions.append("disable")
+    if not wanted.running:
+        return actions + ["stop"] * (state.running or state.socket_listens is True)
+    if state.failed:
+        actions.append("reset-failed")
+    # A running socket's service can't lend it to one that starts, systemd.socket(5)
+    if (state.running and state.socket_listens is False) or (
+        state.socket_listens and state.socket_newer
+    ):
         actions.append("restart with socket")
     elif not state.running:
         actions.append("start")
-    elif state.newer:
+    elif state.definition_newer:
         actions.append("restart")
+    elif state.newer:
+        actions.append(wanted.on_stale)
     return actions
+
+
+def newer_paths(started_ns: int, paths: t.Iterable[str]) -> tuple[str, ...]:
+    """Return those paths that something started too early to have read.
+
+    A link counts twice: as itself, and as what it leads to.
+    """
+    return tuple(
+        path
+        for path in paths
+        if any(_process.may_predate(started_ns, status.st_ctime_ns) for status in _statuses(path))
+    )
+
+
+def _statuses(path: str) -> t.Iterator[os.stat_result]:
+    for ask in (os.lstat, os.stat):
+        try:
+            yield ask(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+
+
+def settle(paths: t.Collection[str]) -> None:
+    """Wait until a process that starts now counts as newer than all of these.
+
+    A change in the future, stamped before the clock was set back, is stamped anew: a service would
+    be older than it for ever.
+    """
+    for path in paths:
+        for is_followed, status in zip((False, True), _statuses(path)):
+            if status.st_ctime_ns > time.time_ns() + CLOCK_ERROR_NS:
+                times = (status.st_atime_ns, status.st_mtime_ns)
+                os.utime(path, ns=times, follow_symlinks=is_followed)
+    # A start is cut down to the tick, proc(5).
+    tick_ns = 1_000_000_000 // int(os.sysconf("SC_CLK_TCK"))
+    deadline = time.monotonic() + SETTLE_LIMIT_SECONDS
+    while newer_paths(time.time_ns() - tick_ns, paths) and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """Exit status and output of a command; ``None`` when it ran out of time."""
+
+    returncode: int | None
+    output: str
+
+
+def ask(command: t.Sequence[str], timeout_seconds: float) -> Answer:
+    """Run a command whose exit status is an answer.
+
+    Its output goes to a file: a daemon that inherits a pipe would hold it open for as long as it
+    lives. A daemon inherits directory, umask and environment too, so they are as at boot, as
+    service(8) has them.
+
+    :raises ServiceError: when there is no such command.
+    """
+    with tempfile.TemporaryFile() as output:
+        returncode: int | None = None
+        try:
+            returncode = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                umask=0o022,
+                env=ENVIRONMENT,
+                timeout=timeout_seconds,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            pass
+        except OSError as error:
+            raise ServiceError(f"{command[0]} can't be run: {error.strerror}.") from error
+        return Answer(returncode, _tail(output))
+
+
+def _tail(stream: t.IO[bytes]) -> str:
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - LOG_LIMIT_BYTES))
+    lines = stream.read().decode("utf-8", "replace").splitlines()
+    return "\n".join(lines[-LOG_LINES:])
 
 
 class Manager:
     """A service manager's way with one service.
 
-    :param name: name of the service.
-    :param paths: what it runs from.
+    :param name: name of the service, without a suffix.
+    :param paths: what it runs from, its definition apart.
+    :param by_children: whether its age is that of its main process's children, which a reload
+        replaces, as Gunicorn's and Nginx's do.
     """
 
-    def __init__(self, name: str, paths: t.Sequence[str], log_file: str | None) -> None:
+    # Whether a start is over when its command is.
+    waits = False
+
+    def __init__(
+        self,
+        name: str,
+        paths: t.Iterable[str] = (),
+        *,
+        log_file: str | None = None,
+        by_children: bool = False,
+        timeout_seconds: float = 60,
+    ) -> None:
+        if not _NAME.fullmatch(name) or name.endswith((".service", ".socket")):
+            raise ServiceError(
+                f"name: {name!r} is no name of a service. Write it without a path and without .service, "
+                "such as gallery."
+            )
         self.name = name
         self.paths = tuple(paths)
         self.log_file = log_file
+        self.by_children = by_children
+        self.timeout_seconds = timeout_seconds
 
     def state(self) -> State:
         """Return what the service is now."""
         raise NotImplementedError
 
-    def apply(self, actions: t.Iterable[str]) -> None:
-        """Carry out planned actions.
-
-        :raises ServiceError: with the end of the service's log.
-        """
-        for path in filter(os.path.exists, self.paths):
-            _process.settle(path)
-        for action in actions:
-            for command in self.commands(action):
-                self._run(command)
-
     def commands(self, action: str) -> list[list[str]]:
         """Return the commands that carry out an action."""
         raise NotImplementedError
 
+    def definitions(self) -> tuple[str, ...]:
+        """Return the files that define the service."""
+        raise NotImplementedError
+
+    def apply(self, actions: t.Sequence[str], wanted: Wanted) -> State:
+        """Carry out planned actions.
+
+        :return: what the service is then.
+        :raises ServiceError: with the end of the service's log.
+        """
+        for action in actions:
+            is_start = action in _STARTS
+            if is_start:
+                settle([*self.definitions(), *self.paths])
+            for command in self.commands(action):
+                done = self.ask(command)
+                if done.returncode != 0:
+                    message = f"{' '.join(command)} {_how(done, self.timeout_seconds)}"
+                    raise self._failure(message) if is_start else ServiceError(message)
+        deadline = time.monotonic() + self.timeout_seconds
+        while True:
+            state = self.state()
+            owed = _owed(state, wanted)
+            if not owed:
+                return state
+            is_awaited = not self.waits or "reload" in actions
+            if state.failed or not is_awaited or time.monotonic() > deadline:
+                changed = f" (changed since: {', '.join(state.newer)})" if state.newer else ""
+                raise self._failure(f"After {', '.join(actions)} it still needs: {owed}{changed}.")
+            time.sleep(POLL_SECONDS)
+
+    def ask(self, command: t.Sequence[str]) -> Answer:
+        """Run a command."""
+        return ask(command, self.timeout_seconds)
+
     def log(self) -> str:
         """Return the end of the service's log."""
-        if self.log_file and os.path.isfile(self.log_file):
-            with open(self.log_file, encoding="utf-8", errors="replace") as stream:
-                return "".join(stream.readlines()[-LOG_LINES:])
-        return ""
-
-    def _run(self, command: t.Sequence[str]) -> None:
-        done = _ask(command)
-        if done.returncode:
-            raise ServiceError(
-                f"{' '.join(command)} failed: {done.output.strip()}\n"
-                f"{self.log().strip()}\nMend what the log names, and run the playbook again."
-            )
-
-
-class Systemd(Manager):
-    """A unit, by systemctl(1)."""
-
-    def __init__(
-        self, name: str, paths: t.Sequence[str], log_file: str | None, socket: bool
-    ) -> None:
-        super().__init__(name, paths, log_file)
-        self.service = f"{name}.service"
-        self.socket = f"{name}.socket" if socket else None
-
-    def state(self) -> State:
-        unit = self._show(self.service)
-        pid = int(unit.get("MainPID", "0")) or None
-        running = unit.get("ActiveState") == "active" and pid is not None
-        definition = [path for path in (unit.get("FragmentPath"),) if path]
-        socket = self._show(self.socket) if self.socket else None
-        return State(
-            known=unit.get("LoadState") == "loaded",
-            enabled=unit.get("UnitFileState") == "enabled"
-            and (socket is None or socket.get("UnitFileState") == "enabled"),
-            running=running,
-            main_pid=pid if running else None,
-            newer=newer_paths(pid, [*definition, *self.paths]) if running and pid else (),
-            reload_needed=unit.get("NeedDaemonReload") == "yes"
-            or (socket is not None and socket.get("NeedDaemonReload") == "yes"),
-            failed=unit.get("ActiveState") == "failed",
-            socket_ready=socket is None or self._is_ready(socket),
-        )
-
-    def _is_ready(self, socket: t.Mapping[str, str]) -> bool:
-        """Whether the socket listens where its definition says."""
-        if socket.get("ActiveState") != "active":
-            return False
-        wanted = re.findall(r"^ListenStream=(.+)$", self._definition(socket), re.MULTILINE)
-        # systemctl shows 'Listen=/run/x.sock (Stream)'.
-        return all(f"{address.strip()} (Stream)" in socket.get("Listen", "") for address in wanted)
-
-    @staticmethod
-    def _definition(unit: t.Mapping[str, str]) -> str:
         try:
-            with open(unit.get("FragmentPath", ""), encoding="utf-8") as stream:
-                return stream.read()
+            with open(self.log_file or "", "rb") as stream:
+                return _tail(stream)
         except OSError:
             return ""
 
-    @staticmethod
-    def _show(unit: str) -> dict[str, str]:
-        properties = (
-            "LoadState,ActiveState,MainPID,NeedDaemonReload,UnitFileState,FragmentPath,Listen"
+    def _failure(self, message: str) -> ServiceError:
+        log = self.log()
+        if log:
+            hint = f"The end of its log:\n{log}\nMend what the log names"
+        else:
+            hint = "It left no log. Start it by hand to see why"
+        return ServiceError(f"{message}\n{hint}, and run the playbook again.")
+
+    def _age(self, pid: int) -> int | None:
+        """Return when what runs was started, or ``None`` when it is gone."""
+        try:
+            started = [_process.started_at_ns(pid)]
+            if self.by_children:
+                started = [_process.started_at_ns(child) for child in _children(pid)] or started
+        except ProcessLookupError:
+            return None
+        return min(started)
+
+
+def _owed(state: State, wanted: Wanted) -> str:
+    try:
+        return ", ".join(plan(state, wanted))
+    except ServiceError as error:
+        return str(error)
+
+
+def _how(done: Answer, timeout_seconds: float) -> str:
+    if done.returncode is None:
+        return f"took more than {timeout_seconds:g} seconds.\n{done.output}".strip()
+    return f"failed (status {done.returncode}):\n{done.output}".strip()
+
+
+def _children(pid: int) -> t.Iterator[int]:
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                facts = _process.stat(int(name))
+            except ProcessLookupError:
+                continue
+            if facts.parent == pid and facts.state not in "ZX":
+                yield facts.pid
+
+
+class Systemd(Manager):
+    """A unit, by systemctl(1).
+
+    :param socket: whether NAME.socket belongs to it.
+    """
+
+    waits = True
+
+    def __init__(
+        self, name: str, paths: t.Iterable[str] = (), *, socket: bool = False, **options: t.Any
+    ) -> None:
+        super().__init__(name, paths, **options)
+        self.service = f"{name}.service"
+        self.socket = f"{name}.socket" if socket else None
+
+    @property
+    def _units(self) -> list[str]:
+        return [self.socket, self.service] if self.socket else [self.service]
+
+    def state(self) -> State:
+        unit = self._show(self.service)
+        units = [unit]
+        listens, socket_newer = None, False
+        if self.socket:
+            socket = self._show(self.socket)
+            units.append(socket)
+            listens = socket.get("ActiveState") == "active"
+            began_ns = active_since_ns(socket) if listens else None
+            # NeedDaemonReload goes by mtime, which a copied file brings along.
+            socket_newer = socket.get("NeedDaemonReload") == "yes" or (
+                began_ns is not None and bool(newer_paths(began_ns, _files(socket)))
+            )
+        running = unit.get("ActiveState") in ("active", "reloading")
+        pid = (int(unit.get("MainPID") or 0) or None) if running else None
+        age_ns = self._age(pid) if pid else None
+        newer_files = newer_paths(age_ns, _files(unit)) if age_ns is not None else ()
+        newer = newer_paths(age_ns, self.paths) if age_ns is not None else ()
+        definition_newer = bool(newer_files) or unit.get("NeedDaemonReload") == "yes"
+        return State(
+            enabled=tuple(_enablement(self.name, each) for each in units),
+            running=running,
+            main_pid=pid,
+            started_ns=age_ns,
+            newer=(*newer_files, *newer),
+            age_unknown=running and age_ns is None and bool(self.paths),
+            definition_newer=definition_newer,
+            reload_needed=definition_newer or socket_newer,
+            missing=any(each.get("LoadState") == "not-found" for each in units),
+            failed=any(each.get("ActiveState") == "failed" for each in units),
+            masked=any(each.get("LoadState") == "masked" for each in units),
+            socket_listens=listens,
+            socket_newer=socket_newer,
         )
-        done = _ask(["systemctl", "show", f"--property={properties}", unit])
-        if done.returncode:
-            raise ServiceError(f"systemctl show {unit} failed: {done.output.strip()}")
+
+    def definitions(self) -> tuple[str, ...]:
+        return tuple(path for unit in self._units for path in _files(self._show(unit)))
+
+    def _show(self, unit: str) -> dict[str, str]:
+        properties = (
+            "LoadState",
+            "ActiveState",
+            "ActiveEnterTimestamp",
+            "ActiveEnterTimestampMonotonic",
+            "MainPID",
+            "NeedDaemonReload",
+            "UnitFileState",
+            "FragmentPath",
+            "DropInPaths",
+        )
+        done = self.ask(["systemctl", "show", f"--property={','.join(properties)}", unit])
+        if done.returncode != 0:
+            raise ServiceError(f"systemctl show {unit} {_how(done, self.timeout_seconds)}")
         return dict(line.split("=", 1) for line in done.output.splitlines() if "=" in line)
 
     def commands(self, action: str) -> list[list[str]]:
-        units = [unit for unit in (self.socket, self.service) if unit]
-        # A service that failed too often is not started again before this.
-        forget = ["systemctl", "reset-failed", self.service]
+        start = [["systemctl", "start", unit] for unit in self._units]
         return {
-            "read definition": [["systemctl", "daemon-reload"]],
-            "enable": [["systemctl", "enable", "--quiet", *units]],
-            "start": [forget, ["systemctl", "start", *units]],
-            "restart": [forget, ["systemctl", "restart", self.service]],
-            "restart with socket": [
-                ["systemctl", "stop", *reversed(units)],
-                ["systemctl", "start", *units],
-            ],
+            "daemon-reload": [["systemctl", "daemon-reload"]],
+            "enable": [["systemctl", "enable", "--quiet", *self._units]],
+            "disable": [["systemctl", "disable", "--quiet", *self._units]],
+            "reset-failed": [["systemctl", "reset-failed", *self._units]],
+            "start": start,
+            "stop": [["systemctl", "stop", *self._units]],
+            "restart": [["systemctl", "restart", self.service]],
+            "reload": [["systemctl", "reload", self.service]],
+            "restart with socket": [["systemctl", "stop", *self._units], *start],
         }[action]
 
     def log(self) -> str:
-        return _ask(
-            ["journalctl", f"--unit={self.service}", f"--lines={LOG_LINES}", "--output=cat"]
-        ).output
+        units = [f"--unit={unit}" for unit in self._units]
+        options = ["--no-pager", f"--lines={LOG_LINES}", "--output=short-iso"]
+        return self.ask(["journalctl", *units, *options]).output
+
+
+def _files(unit: t.Mapping[str, str]) -> list[str]:
+    paths = [unit.get("FragmentPath", ""), *unit.get("DropInPaths", "").split()]
+    return [path for path in paths if path]
+
+
+def _enablement(name: str, unit: t.Mapping[str, str]) -> str:
+    state = unit.get("UnitFileState", "")
+    # systemd-sysv-generator(8) makes a unit of an init script, whose links are what enables it.
+    if state == "generated":
+        return "enabled" if _has_start_links(name) else "disabled"
+    return state
+
+
+def active_since_ns(unit: t.Mapping[str, str]) -> int | None:
+    """Return when a unit became active, since the epoch, and never a later time than it was.
+
+    Systemd tells the time of day in whole seconds, and that since boot in microseconds, less the
+    time that the host slept, which is known only up to now. The fraction is taken from the latter
+    where the two agree.
+    """
+    monotonic_ns = int(unit.get("ActiveEnterTimestampMonotonic") or 0) * 1000
+    fields = unit.get("ActiveEnterTimestamp", "").split()
+    if not monotonic_ns or len(fields) < 3:
+        return None
+    seconds = calendar.timegm(time.strptime(" ".join(fields[1:3]), "%Y-%m-%d %H:%M:%S"))
+    boot_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    whole_ns = seconds * 1_000_000_000
+    exact_ns = monotonic_ns + boot_ns
+    return exact_ns if whole_ns <= exact_ns < whole_ns + 1_000_000_000 else whole_ns
 
 
 class SysVInit(Manager):
-    """An init script, as Debian Policy 9.3 has it."""
+    """An init script, as Debian Policy 9.3 has it.
+
+    :param pid_file: file with the main process's id; ``None`` looks where it usually is.
+    """
 
     def __init__(
-        self, name: str, paths: t.Sequence[str], log_file: str | None, pid_file: str
+        self,
+        name: str,
+        paths: t.Iterable[str] = (),
+        *,
+        pid_file: str | None = None,
+        **options: t.Any,
     ) -> None:
-        super().__init__(name, paths, log_file)
+        super().__init__(name, paths, **options)
         self.pid_file = pid_file
         self.script = f"/etc/init.d/{name}"
 
     def state(self) -> State:
-        known = os.access(self.script, os.X_OK)
-        running = known and _ask([self.script, "status"]).returncode == 0
+        running = os.path.exists(self.script) and self._status()
         pid = self._main_pid() if running else None
+        age_ns = self._age(pid) if pid else None
+        newer = newer_paths(age_ns, [self.script, *self.paths]) if age_ns is not None else ()
         return State(
-            known=known,
-            enabled=bool(glob.glob(f"/etc/rc[2-5].d/S[0-9][0-9]{self.name}")),
+            enabled=("enabled" if _has_start_links(self.name) else "disabled",),
             running=running,
             main_pid=pid,
-            newer=newer_paths(pid, [self.script, *self.paths]) if pid else (),
+            started_ns=age_ns,
+            newer=newer,
+            definition_newer=self.script in newer,
+            age_unknown=running and age_ns is None and bool(self.paths),
         )
 
+    def definitions(self) -> tuple[str, ...]:
+        return (self.script,)
+
+    def _status(self) -> bool:
+        return self.ask([self.script, "status"]).returncode == 0
+
     def _main_pid(self) -> int | None:
+        usual = (f"/run/{self.name}/{self.name}.pid", f"/run/{self.name}.pid")
+        for path in (self.pid_file,) if self.pid_file else (*self._declared_pid_files(), *usual):
+            try:
+                with open(path, encoding="ascii") as stream:
+                    pid = int(stream.read())
+                if _process.stat(pid).state not in "ZX":
+                    return pid
+            except (OSError, ValueError):
+                continue
+        return None
+
+    def _declared_pid_files(self) -> list[str]:
+        """Return what a header 'pidfile:' of the script names."""
         try:
-            with open(self.pid_file, encoding="ascii") as stream:
-                return int(stream.read())
-        except (OSError, ValueError):
-            return None
+            with open(self.script, encoding="utf-8", errors="replace") as stream:
+                return re.findall(r"^#\s*pidfile:\s*(/\S+)\s*$", stream.read(), re.MULTILINE)
+        except OSError:
+            return []
 
     def commands(self, action: str) -> list[list[str]]:
         return {
-            "read definition": [],
+            # "enable" flips links that "defaults" finds there already, update-rc.d(8).
             "enable": [
                 ["update-rc.d", self.name, "defaults"],
                 ["update-rc.d", self.name, "enable"],
             ],
-            "start": [[self.script, "start"]],
-            "restart": [[self.script, "restart"]],
-        }[action]
+            "disable": [["update-rc.d", self.name, "disable"]],
+        }.get(action) or [[self.script, action]]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Answer:
-    returncode: int
-    output: str
-
-
-def _ask(command: t.Sequence[str]) -> _Answer:
-    """Run a command whose exit status is an answer.
-
-    Its output goes to a file: a daemon that inherits a pipe would hold it open for as long as it
-    lives.
-    """
-    path = f"/usr/sbin:/sbin:{os.environ.get('PATH', '/usr/bin:/bin')}"
-    with tempfile.TemporaryFile() as output:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": path},
-            check=False,
-        )
-        output.seek(0)
-        return _Answer(done.returncode, output.read().decode("utf-8", "replace"))
+def _has_start_links(name: str) -> bool:
+    return bool(glob.glob(f"/etc/rc[2-5].d/S[0-9][0-9]{glob.escape(name)}"))

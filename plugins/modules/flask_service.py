@@ -11,18 +11,21 @@ short_description: Keep a service running on what is on disk
 version_added: 0.1.0
 description:
   - Sees to it that a service starts at boot, runs, and is not older than what it runs from.
-  - The age is asked of the host each time, by comparing the main process with O(paths). A restart that a killed run owed is so made by the next one, which a handler is not.
+  - Its age is asked of the host each time, by comparing its main process with O(paths). So a restart that a killed run
+    owed is made by the next one, while a handler's notification dies with the run.
   - Works with systemd, and with init scripts where systemd isn't PID 1.
 attributes:
   check_mode:
-    description: Can run in check mode and tell what it would do, also for a service that is yet to be installed.
+    description:
+      - Can run in check mode and tell what it would do, also for a service that is yet to be installed.
+      - What tasks before it would have changed in check mode it can't see.
     support: full
   diff_mode:
-    description: Shows what it does.
+    description: Lists what it does.
     support: full
 options:
   name:
-    description: Name of the service.
+    description: Name of the service, without C(.service).
     type: str
     required: true
   manager:
@@ -31,26 +34,55 @@ options:
     choices: [systemd, sysvinit]
     required: true
   socket:
-    description: Whether a unit C(NAME.socket) belongs to it. For O(manager=systemd).
+    description:
+      - Whether a unit C(NAME.socket) belongs to it. For O(manager=systemd).
+      - It is enabled too, and started first. When its unit changed, both are stopped and started, so connections are refused for that moment.
     type: bool
     default: false
   paths:
-    description: Files and links that the service reads when it starts. Its unit or init script is one of them anyway.
+    description:
+      - Files, directories and links that the service reads when it starts.
+      - Its unit with its drop-ins, or its init script, are watched anyway. One that isn't there is passed over.
     type: list
     elements: path
     default: []
+  on_stale:
+    description:
+      - What to do when something of O(paths) is newer.
+      - V(reload) is for a service that replaces its worker processes then, as Gunicorn and Nginx do. Their age counts, and the old ones are waited for.
+        Neither systemd's environment files nor a unit are read again by a reload.
+    type: str
+    choices: [restart, reload]
+    default: restart
+  enabled:
+    description: Whether it starts at boot.
+    type: bool
+    default: true
+  state:
+    description: Whether it runs. With O(state=stopped) its socket is stopped too.
+    type: str
+    choices: [started, stopped]
+    default: started
+  timeout_seconds:
+    description: How long each step may take, a start included.
+    type: int
+    default: 60
   pid_file:
-    description: File with the main process's id. For O(manager=sysvinit). When unset, C(/run/NAME.pid).
+    description:
+      - File with the main process's id. For O(manager=sysvinit).
+      - When unset, what a line C(# pidfile:) of the init script names, C(/run/NAME/NAME.pid), C(/run/NAME.pid).
     type: path
   log_file:
-    description: Log whose end is shown when the service won't start. With systemd the journal's is.
+    description: Log whose last 30 lines are shown when the service won't start. For O(manager=sysvinit); with systemd the journal's are.
     type: path
 author:
   - flaskworks (@flaskworks)
+seealso:
+  - module: flaskworks.static_media.flask_host_info
 """
 
 EXAMPLES = r"""
-- name: Run the app, never older than its env file
+- name: Run the app, never older than its code and its env file
   flaskworks.static_media.flask_service:
     name: gallery
     manager: systemd
@@ -58,30 +90,73 @@ EXAMPLES = r"""
     paths:
       - /opt/gallery/current
       - /etc/gallery/gallery.env
+
+- name: Run the app where there is no systemd
+  flaskworks.static_media.flask_service:
+    name: gallery
+    manager: sysvinit
+    pid_file: /run/gallery/gallery.pid
+    log_file: /var/log/gallery/gunicorn.log
+    paths:
+      - /opt/gallery/current
+      - /etc/gallery/gallery.env
+
+- name: Run Nginx
+  flaskworks.static_media.flask_service:
+    name: nginx
+    manager: systemd
 """
 
 RETURN = r"""
 actions:
-  description: What was done, or would be.
+  description:
+    - What was done, or would be, in this order. Of C(daemon-reload), C(enable), C(disable), C(reset-failed), C(start), C(stop), C(restart), C(reload)
+      and C(restart with socket).
   returned: success
   type: list
   elements: str
   sample: [restart]
+running:
+  description: Whether it runs. In check mode, whether it runs now.
+  returned: success
+  type: bool
+  sample: true
+main_pid:
+  description: Its main process, or null.
+  returned: success
+  type: int
+  sample: 1204
+started:
+  description: When its processes started, in UTC, or null. With O(on_stale=reload), the oldest of its workers.
+  returned: success
+  type: str
+  sample: "2026-11-23T10:00:00.120+00:00"
+stale:
+  description: Whether it was older than what it runs from.
+  returned: success
+  type: bool
+  sample: true
 newer:
-  description: What changed after the main process started.
+  description: What changed after its processes had started.
   returned: success
   type: list
   elements: str
   sample: [/etc/gallery/gallery.env]
-main_pid:
-  description: The main process, or null.
-  returned: success
-  type: int
-  sample: 1204
 """
 
+import datetime
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _service
+from ansible_collections.flaskworks.static_media.plugins.module_utils._service import (
+    Manager,
+    ServiceError,
+    State,
+    Systemd,
+    SysVInit,
+    Wanted,
+    plan,
+)
 
 
 def main() -> None:
@@ -91,45 +166,56 @@ def main() -> None:
             "manager": {"type": "str", "choices": ["systemd", "sysvinit"], "required": True},
             "socket": {"type": "bool", "default": False},
             "paths": {"type": "list", "elements": "path", "default": []},
+            "on_stale": {"type": "str", "choices": ["restart", "reload"], "default": "restart"},
+            "enabled": {"type": "bool", "default": True},
+            "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
+            "timeout_seconds": {"type": "int", "default": 60},
             "pid_file": {"type": "path"},
             "log_file": {"type": "path"},
         },
         supports_check_mode=True,
     )
-    service = _manager(module.params)
+    params = module.params
+    wanted = Wanted(params["enabled"], params["state"] == "started", params["on_stale"])
     try:
+        service = _manager(params)
         before = service.state()
-        actions = _service.plan(before)
-        if actions and not module.check_mode:
-            service.apply(actions)
-            after = service.state()
-            owed = _service.plan(after)
-            if owed:
-                raise _service.ServiceError(
-                    f"{service.name} was told to {', '.join(actions)}, and still has to {', '.join(owed)}.\n"
-                    f"{service.log().strip()}\nMend what the log names, and run the playbook again."
-                )
-        else:
-            after = before
-    except _service.ServiceError as error:
-        module.fail_json(msg=str(error))
+        actions = plan(before, wanted)
+        after = service.apply(actions, wanted) if actions and not module.check_mode else before
+    except ServiceError as error:
+        module.fail_json(msg=f"{params['name']}: {error}")
     module.exit_json(
         changed=bool(actions),
         actions=actions,
-        newer=list(before.newer),
+        running=after.running,
         main_pid=after.main_pid,
+        started=_started(after),
+        stale=bool(before.newer) or before.socket_newer,
+        newer=list(before.newer),
         diff={"before": "", "after": "".join(f"{action} {service.name}\n" for action in actions)},
     )
 
 
-def _manager(params: dict[str, object]) -> _service.Manager:
-    common = {key: params[key] for key in ("name", "paths", "log_file")}
+def _manager(params: dict[str, t.Any]) -> Manager:
+    if params["timeout_seconds"] <= 0:
+        raise ServiceError("timeout_seconds has to be more than 0, such as 60.")
+    options = {
+        "log_file": params["log_file"],
+        "by_children": params["on_stale"] == "reload",
+        "timeout_seconds": params["timeout_seconds"],
+    }
     if params["manager"] == "systemd":
-        return _service.Systemd(**common, socket=params["socket"])  # type: ignore[arg-type]
-    return _service.SysVInit(
-        **common,  # type: ignore[arg-type]
-        pid_file=str(params["pid_file"] or f"/run/{params['name']}.pid"),
-    )
+        return Systemd(params["name"], params["paths"], socket=params["socket"], **options)
+    if params["socket"]:
+        raise ServiceError("socket: an init script has no socket unit. Set it to false.")
+    return SysVInit(params["name"], params["paths"], pid_file=params["pid_file"], **options)
+
+
+def _started(state: State) -> str | None:
+    if state.started_ns is None:
+        return None
+    started = datetime.datetime.fromtimestamp(state.started_ns / 1e9, tz=datetime.timezone.utc)
+    return started.isoformat(timespec="milliseconds")
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ MOMENTS = int(os.environ.get("KILLED_MOMENTS", "10"))
 SEED = int(os.environ.get("KILLED_SEED", str(random.SystemRandom().randrange(10**6))))
 
 # What Ansible runs on the host does not always die with the play; half of the kills take it along.
+# The brackets keep this script from finding itself.
 KILL_MODULES = r"""
-for pid in $(pgrep -f 'AnsiballZ_|ansible-tmp|ansible_collections' ); do kill -9 "$pid" || true; done
+for pid in $(pgrep -f '[A]nsiballZ_|ansible[-]tmp|ansible[_]collections'); do kill -9 "$pid" || true; done
 """
 
 

@@ -25,9 +25,13 @@ def test_nginx_quote_refuses_what_is_no_word(value: t.Any) -> None:
 
 
 def test_a_refusal_names_the_character() -> None:
-    with pytest.raises(AnsibleFilterError, match="nginx_quote: 'a\\\\nb' has a newline at character 2"):
+    with pytest.raises(
+        AnsibleFilterError, match="nginx_quote: 'a\\\\nb' has a newline at character 2"
+    ):
         nginx_quote.nginx_quote("a\nb")
-    with pytest.raises(AnsibleFilterError, match="env_quote: The value has a newline at character 2"):
+    with pytest.raises(
+        AnsibleFilterError, match="env_quote: The value has a newline at character 2"
+    ):
         env_quote.env_quote("a\nb")
 
 

@@ -96,7 +96,19 @@ def test_all_before_an_error_is_told() -> None:
 
 
 pieces = st.sampled_from(
-    [*"ab;{}#$'\"\\ \n\t\r()", "${", "a b;", "a {", "}\n", "'c d'", '"e"', ";\n", "é", "#f\n", "\\;"]
+    [
+        *"ab;{}#$'\"\\ \n\t\r()",
+        "${",
+        "a b;",
+        "a {",
+        "}\n",
+        "'c d'",
+        '"e"',
+        ";\n",
+        "é",
+        "#f\n",
+        "\\;",
+    ]
 )
 texts = st.lists(pieces, max_size=25).map("".join)
 
@@ -122,9 +134,7 @@ def nginx_reads() -> t.Iterator[t.Callable[[str], bool]]:
                 check=False,
             )
             said = finished.stderr
-            return not any(
-                sign in said for sign in ("unexpected", "too long", "is not terminated")
-            )
+            return not any(sign in said for sign in ("unexpected", "too long", "is not terminated"))
 
         yield reads
 

@@ -267,7 +267,7 @@ def test_includes_within_the_content_and_below_it(host: Host) -> None:
     (host.conf / "deep/two/2.inc").write_text("return 200 two;\n")
     content = (
         f"server {{\n  listen unix:{host.home}/a.sock;\n"
-        '  "include"\n    \'deep/one.conf\'\n  ;\n  bogus on;\n}\n'
+        "  \"include\"\n    'deep/one.conf'\n  ;\n  bogus on;\n}\n"
     )
     answer = host.site("conf.d/a.conf", content)
     assert answer["line"] == 6, "lines are counted as in the content"
