@@ -53,7 +53,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         failed = [check["title"] for check in report["checks"] if check["status"] == "fail"]
         if failed:
             result.update(failed=True, msg="Not as described: " + "; ".join(failed))
-        return {**result, "changed": False, "report": report, "path": str(path)}
+        findings = [found["id"] for found in report["findings"]]
+        return {**result, "changed": False, "findings": findings, "path": str(path)}
 
 
 def _write(path: pathlib.Path, text: str) -> None:

@@ -154,14 +154,17 @@ class Site:
 
         :raises NginxError: when the change is refused.
         """
+        parent = os.path.dirname(self.change.target)
+        if self.change.content is not None and not os.path.isdir(parent):
+            raise NginxError(f"{parent} is no directory. Create it first. Nothing was changed.")
         before = read(self.change)
-        with tempfile.TemporaryDirectory(prefix="nginx-", dir=self._temporary_directory) as parent:
-            stage = Stage(self.build, os.path.join(parent, "after"), self.change)
+        with tempfile.TemporaryDirectory(prefix="nginx-", dir=self._temporary_directory) as stages:
+            stage = Stage(self.build, os.path.join(stages, "after"), self.change)
             if not stage.included and self.context == "server":
                 stage.add_probe()
             verdict = stage.test()
             if not verdict.passed:
-                baseline = Stage(self.build, os.path.join(parent, "before"), None)
+                baseline = Stage(self.build, os.path.join(stages, "before"), None)
                 raise self._refusal(verdict.fault, baseline.test(), before)
         if not stage.included and self.context == "http" and self.change.content is not None:
             raise self._not_included(stage.http_includes)
@@ -182,10 +185,16 @@ class Site:
         elif self.undo.exists() and _is_same_file(self.undo.path, self.change.target):
             # Killed before it wrote: there is nothing to go back to.
             self.undo.end()
-        if self.change.content is not None:
-            write(self.change.content)
-        elif plan.changes:
-            os.unlink(self.change.target)
+        try:
+            if self.change.content is not None:
+                write(self.change.content)
+            elif plan.changes:
+                os.unlink(self.change.target)
+        except (OSError, SystemExit):
+            if plan.changes and read(self.change) == plan.before:
+                # Nothing was written, so nothing is to be undone.
+                self.undo.end()
+            raise
         # Setting attributes moves the ctime, so that it is asked again.
         is_due = plan.changes or plan.pending or self._is_pending(plan.master)
         reloads = reload and plan.master is not None and is_due
@@ -265,20 +274,22 @@ class Site:
 
     def _refusal(self, fault: Message, baseline: Verdict, before: bytes | None) -> NginxError:
         path = self.change.path
-        where = f" at {fault.file}:{fault.line}" if fault.file else ""
         is_own = fault.file is not None and self.change.is_at(fault.file)
         broken_before = not baseline.passed
-        told = [f"Nginx refuses the configuration{where}: {fault.text}."]
+        told = [f"Nginx refuses the configuration: {fault.text}."]
         if is_own and not (broken_before and before == self.change.content):
             told.append(f"Mend the content for {path}.")
         elif broken_before:
             old = baseline.fault
+            said = "" if old == fault else f" ({old.text})"
             told.append(
-                f"It was broken before this change ({old.text}): Nginx could not start anew with "
-                "it. Mend that first."
+                f"It was broken before this change{said}, and Nginx could not start anew with it. "
+                "Mend that first."
             )
         elif self.change.content is None:
             told.append(f"Other files need {path}. Remove what refers to it first.")
+        elif fault.file is None:
+            told.append(f"Without {path} it passes: mend its content, or what that refers to.")
         else:
             told.append(f"Without {path} it passes, so the two can't go together. Change one.")
         told.append("Nothing was changed.")
@@ -317,11 +328,8 @@ def read(change: Change) -> bytes | None:
     """Return what a change's path holds now: its content, or where the link leads that is to go.
 
     :return: ``None`` when there is nothing.
-    :raises NginxError: when it can't be read, or written later.
+    :raises NginxError: when it can't be read.
     """
-    parent = os.path.dirname(change.target)
-    if change.content is not None and not os.path.isdir(parent):
-        raise NginxError(f"{parent} is no directory. Create it first. Nothing was changed.")
     try:
         if os.path.islink(change.target):
             return os.fsencode(os.readlink(change.target))

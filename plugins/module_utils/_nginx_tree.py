@@ -220,6 +220,7 @@ class Stage:
         self._files: list[_File] = []
         self._staged: dict[tuple[str, str], str | None] = {}
         self._open: list[str] = []
+        self._count = 0
         self._http_end: tuple[_File, int] | None = None
         self._sets_pid = False
         self._unread: _nginx_syntax.NginxSyntaxError | None = None
@@ -236,7 +237,10 @@ class Stage:
         change = self._change
         if self._http_end is None or change is None or change.content is None:
             return
-        staged = self._add(change.path, _text(change.content), ("http", "server"), change.target)
+        self._open.append(os.path.realpath(self._build.conf_file))
+        text = _text(change.content)
+        probed = self._follow(change.path, text, ("http", "server"), change.target)
+        staged = self._keep(probed)
         listen = _nginx_syntax.quote(f"unix:{self._path('probe.sock')}")
         file, end = self._http_end
         file.edits.append(
@@ -322,13 +326,15 @@ class Stage:
         if content is None:
             return self._gone(name)
         is_changed = self._change is not None and self._change.is_at(name)
-        has_nothing_to_rewrite = bool(context) and not re.search(rb"include|_log|_path", content)
-        if has_nothing_to_rewrite and not is_changed and not _glob.MAGIC.search(name):
+        is_needed = not context or is_changed or bool(_glob.MAGIC.search(name))
+        if not is_needed and not re.search(rb"include|_log|_path", content):
             return None
-        staged = self._add(name, _text(content), context, real)
+        file = self._follow(name, _text(content), context, real)
+        if not is_needed and not file.edits:
+            return None
         if is_changed:
-            self._staged_change = staged
-        return staged
+            self._staged_change = file.staged
+        return self._keep(file)
 
     def _read(self, name: str) -> bytes | None:
         """Return what a path would hold, or ``None`` for what can't be read."""
@@ -352,21 +358,20 @@ class Stage:
         self._names[path] = name
         return path
 
-    def _add(self, name: str, text: str, context: tuple[str, ...], real: str) -> str:
-        # The main file alone has a place of its own: what is relative is relative to it.
-        is_main_file = not self._files and not self._open
-        place = self._conf_file if is_main_file else self._path(f"files/{len(self._names)}.conf")
-        file = _File(name, text, place)
-        self._names[file.staged] = name
-        self._open.append(real)
-        self._follow(file, context)
-        self._open.pop()
+    def _keep(self, file: _File) -> str:
         self._files.append(file)
+        self._names[file.staged] = file.name
         return file.staged
 
-    def _follow(self, file: _File, context: tuple[str, ...]) -> None:
+    def _follow(self, name: str, text: str, context: tuple[str, ...], real: str) -> _File:
+        """Put together what a file's staged copy is to be, and those of all that it includes."""
+        # The main file alone has a place of its own: what is relative is relative to it.
+        self._count += 1
+        place = self._path(f"files/{self._count}.conf") if self._open else self._conf_file
+        file = _File(name, text, place)
+        self._open.append(real)
         try:
-            for item in _nginx_syntax.parse(file.text):
+            for item in _nginx_syntax.parse(text):
                 if isinstance(item, _nginx_syntax.BlockEnd):
                     at_main = not context and not item.block.parents
                     if at_main and item.block.name == "http" and self._http_end is None:
@@ -376,7 +381,9 @@ class Stage:
                 if not item.opens:
                     self._rewrite(file, item, inside)
         except _nginx_syntax.NginxSyntaxError as error:
-            self._unread, self._unread_file = error, file.name
+            self._unread, self._unread_file = error, name
+        self._open.pop()
+        return file
 
     def _rewrite(
         self, file: _File, directive: _nginx_syntax.Directive, inside: tuple[str, ...]

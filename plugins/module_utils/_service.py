@@ -27,7 +27,10 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import _pr
 LOG_LINES = 30
 LOG_LIMIT_BYTES = 64 * 1024
 POLL_SECONDS = 0.1
-ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+ENVIRONMENT = {
+    "LANG": "C.UTF-8",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+}
 # The longest that a file's change is waited for to lie back; it takes some 30 ms.
 SETTLE_LIMIT_SECONDS = 1.0
 CLOCK_ERROR_NS = 1_000_000
@@ -174,7 +177,7 @@ class Answer:
     output: str
 
 
-def ask(command: t.Sequence[str], timeout_seconds: float) -> Answer:
+def ask(command: t.Sequence[str], timeout_seconds: float, **variables: str) -> Answer:
     """Run a command whose exit status is an answer.
 
     Its output goes to a file: a daemon that inherits a pipe would hold it open for as long as it
@@ -193,7 +196,7 @@ def ask(command: t.Sequence[str], timeout_seconds: float) -> Answer:
                 stderr=subprocess.STDOUT,
                 cwd="/",
                 umask=0o022,
-                env=ENVIRONMENT,
+                env={**ENVIRONMENT, **variables},
                 timeout=timeout_seconds,
                 check=False,
             ).returncode
@@ -282,9 +285,9 @@ class Manager:
                 raise self._failure(f"After {', '.join(actions)} it still needs: {owed}{changed}.")
             time.sleep(POLL_SECONDS)
 
-    def ask(self, command: t.Sequence[str]) -> Answer:
+    def ask(self, command: t.Sequence[str], **variables: str) -> Answer:
         """Run a command."""
-        return ask(command, self.timeout_seconds)
+        return ask(command, self.timeout_seconds, **variables)
 
     def log(self) -> str:
         """Return the end of the service's log."""
@@ -305,12 +308,18 @@ class Manager:
     def _age(self, pid: int) -> int | None:
         """Return when what runs was started, or ``None`` when it is gone."""
         try:
-            started = [_process.started_at_ns(pid)]
+            started = [_started_ns(pid)]
             if self.by_children:
-                started = [_process.started_at_ns(child) for child in _children(pid)] or started
+                started = [_started_ns(child) for child in _children(pid)] or started
         except ProcessLookupError:
             return None
         return min(started)
+
+
+def _started_ns(pid: int) -> int:
+    # Two clocks are read one after the other. Whenever we are held up in between, the process looks
+    # older than it is, so the latest of several answers is the nearest.
+    return max(_process.started_at_ns(pid) for _unused in range(3))
 
 
 def _owed(state: State, wanted: Wanted) -> str:
@@ -406,7 +415,8 @@ class Systemd(Manager):
             "FragmentPath",
             "DropInPaths",
         )
-        done = self.ask(["systemctl", "show", f"--property={','.join(properties)}", unit])
+        command = ["systemctl", "show", f"--property={','.join(properties)}", unit]
+        done = self.ask(command, TZ="UTC")
         if done.returncode != 0:
             raise ServiceError(f"systemctl show {unit} {_how(done, self.timeout_seconds)}")
         return dict(line.split("=", 1) for line in done.output.splitlines() if "=" in line)

@@ -545,8 +545,6 @@ def resolve(values: Values) -> Settings:
             "url": _site_url(values),
             "proxy": _proxies(values),
             "proxy_pass": _proxy_pass(values["flask_app_bind"]),
-            # A variable's name in Nginx has no '-'.
-            "variable": "flask_" + name.replace("-", "_"),
         },
         "verify": _section(values, "flask_verify_"),
         "parents": delivery_parents(name, static_root, media_root),

@@ -72,18 +72,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-report:
-  description: The report as it was written.
+findings:
+  description: Ids of what is wrong. The report says where, and how to mend it.
   returned: outside check mode
-  type: dict
-  sample:
-    schema: 1
-    host: web1
-    app: gallery
-    ok: true
-    checks:
-      - {id: direct-requests, status: pass, evidence: "2 of 2"}
-    findings: []
+  type: list
+  elements: str
+  sample: []
 path:
   description: Where the report is, on the control node.
   returned: outside check mode

@@ -14,10 +14,10 @@ description:
     nothing behind, so the same run again is refused again.
   - Then writes the file in one step, makes Nginx load it, and waits until new worker processes serve. When Nginx refuses to load
     what passed its test, such as an address that another program listens on, the former content is put back.
-  - Kept from the test are the pid file and log files that are not there yet. Like any C(nginx -t) it loads modules, resolves the names of
-    upstream hosts, and binds, for a moment, addresses that nobody listens on.
-  - Nginx is asked to reload when the file was changed, and also when one of its worker processes is older than the file's last change, as
-    after a run that was killed. A worker that crashed and was replaced in between is not noticed.
+  - The test is kept from creating the pid file, log files and directories that the configuration names. Like any C(nginx -t) it loads
+    modules, resolves the names of upstream hosts, and binds, for a moment, addresses that nobody listens on.
+  - Nginx is asked to reload when the file was changed, and also when it has yet to load what is there. That is so when one of its worker
+    processes is older than the file's last change, or when a run was killed before it saw the reload through.
   - No service manager is asked, so it works alike under systemd, init scripts and in containers. A host where Nginx runs without a master
     process (C(master_process off)) counts as one where it doesn't run.
 attributes:
@@ -236,7 +236,7 @@ def _with_nginx(
     site = _nginx_site.Site(build, change, module.params["context"], module.tmpdir)
     with contextlib.nullcontext() if module.check_mode else site.lock():
         plan = site.plan()
-        attributes_change = _set_attributes(module, change, dry=True)
+        attributes_change = _plan_attributes(module, change)
         reload = module.params["reload"]
         changed = plan.changes or attributes_change or (plan.pending and reload)
         reloaded = plan.master is not None and changed and reload
@@ -289,19 +289,25 @@ def _write(
             file.flush()
             os.fsync(file.fileno())
         module.atomic_move(site.temporary_file, site.change.target)
-    _set_attributes(module, site.change)
+    _set_attributes(module, site.change.target)
 
 
-def _set_attributes(module: AnsibleModule, change: _nginx_tree.Change, dry: bool = False) -> bool:
-    if change.content is None or not os.path.exists(change.target):
-        return False
-    wanted = module.load_file_common_arguments(module.params, path=change.target)
-    check_mode, module.check_mode = module.check_mode, module.check_mode or dry
-    try:
-        changed: bool = module.set_fs_attributes_if_different(wanted, False)
-    finally:
-        module.check_mode = check_mode
+def _set_attributes(module: AnsibleModule, path: str) -> bool:
+    wanted = module.load_file_common_arguments(module.params, path=path)
+    changed: bool = module.set_fs_attributes_if_different(wanted, False)
     return changed
+
+
+def _plan_attributes(module: AnsibleModule, change: _nginx_tree.Change) -> bool:
+    """Return whether attributes would change. Fails on an owner, group or mode that there is not."""
+    if change.content is None:
+        return False
+    exists = os.path.exists(change.target)
+    check_mode, module.check_mode = module.check_mode, True
+    # For a file that is not there yet its directory stands in.
+    changed = _set_attributes(module, change.target if exists else os.path.dirname(change.target))
+    module.check_mode = check_mode
+    return exists and changed
 
 
 def _diff(module: AnsibleModule, before: bytes | None, after: bytes | None) -> dict[str, t.Any]:

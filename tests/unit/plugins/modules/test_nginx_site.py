@@ -491,6 +491,34 @@ def test_attributes_alone_change(host: Host) -> None:
     assert not host.site("conf.d/a.conf", content, mode="0600")["changed"]
 
 
+@pytest.mark.parametrize(
+    "attribute", [{"owner": "nobody-of-that-name"}, {"group": "none"}, {"mode": "rw"}]
+)
+def test_attributes_that_there_are_not_are_refused_first(
+    host: Host, attribute: dict[str, str]
+) -> None:
+    before = host.state()
+    for check in (True, False):
+        assert host.site("conf.d/a.conf", "# a", check, **attribute)["failed"]
+    assert host.state() == before
+
+
+def test_a_file_that_can_not_be_written_leaves_nothing_behind(host: Host) -> None:
+    (host.conf / "conf.d/a.conf").write_text("# a")
+    site = _nginx_site.Site(
+        _nginx_tree.read_build(str(host.binary)),
+        _nginx_tree.Change(host.path("conf.d/a.conf"), b"# b"),
+        "http",
+    )
+
+    def full(content: bytes) -> None:
+        raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        site.apply(site.plan(), full)
+    assert os.listdir(host.conf / "conf.d") == ["a.conf"]
+
+
 def test_without_a_running_nginx_only_the_file_is_written(host: Host) -> None:
     before = host.state()
     answer = host.site("conf.d/a.conf", host.server("a", "x"), check=True)
@@ -604,7 +632,7 @@ def test_nginx_warnings_are_passed_on(host: Host) -> None:
 
 
 def test_without_nginx_check_mode_goes_on(run_module: Module, tmp_path: Path) -> None:
-    path = str(tmp_path / "a.conf")
+    path = str(tmp_path / "not/yet/a.conf")
     missing = str(tmp_path / "no-nginx")
     answer = run_module("nginx_site", check=True, path=path, content="x", nginx=missing)
     assert answer["changed"] and not answer["tested"] and answer["included"] is None
