@@ -117,6 +117,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             {
                 "port": values["flask_site_port"],
                 "bind": values["flask_app_bind"],
+                "service": values["flask_app_name"],
                 "users": [values["flask_app_user"]],
                 "directories": [values["flask_static_root"], values["flask_media_root"]],
             },

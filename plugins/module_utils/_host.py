@@ -13,6 +13,7 @@ import os
 import pwd
 import shutil
 import stat
+import subprocess
 import sys
 import typing as t
 
@@ -88,6 +89,25 @@ def listeners(port: int, proc: str = "/proc") -> list[dict[str, t.Any]]:
         }
         for address, inode in found
     ]
+
+
+def service_process(name: str) -> int | None:
+    """Return the main process of a service, as its manager knows it, or ``None``.
+
+    For a container, where root may not see what another user's process holds (CAP_SYS_PTRACE).
+    """
+    if service_manager() == "systemd":
+        done = subprocess.run(
+            ["systemctl", "show", "--property=MainPID", "--value", f"{name}.service"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        text = done.stdout
+    else:
+        text = _first_line(f"/run/{name}/{name}.pid")
+    pid = int(text) if text.strip().isdigit() else 0
+    return pid if pid and os.path.isdir(f"/proc/{pid}") else None
 
 
 def bound_process(bind: str, proc: str = "/proc") -> int | None:

@@ -117,14 +117,11 @@ def find_master(pid_file: str, conf_file: str, proc: str = "/proc") -> Master | 
     :param conf_file: the configuration. A master whose command line names none has it by default.
     """
     named = _read_pid_file(pid_file)
-    if named is not None and _title(named, proc).startswith(_MASTER) and _same_pids(named, proc):
+    if named is not None and _serves(named, conf_file, proc):
         return _master(named, proc)
     candidates = {}
     for pid in _pids(proc):
-        title = _title(pid, proc)
-        if not title.startswith(_MASTER) or _conf_file_of(title, conf_file) != conf_file:
-            continue
-        if _same_pids(pid, proc) and _same_root(pid, proc):
+        if _serves(pid, conf_file, proc) and _same_root(pid, proc):
             with contextlib.suppress(ProcessLookupError):
                 candidates[pid] = _process.stat(pid, proc).parent
     # A worker that starts bears this title too, and so does the new master of an upgrade.
@@ -161,9 +158,13 @@ def _title(pid: int, proc: str) -> str:
     return content.replace(b"\0", b" ").decode("utf-8", "surrogateescape").strip()
 
 
-def _conf_file_of(title: str, default: str) -> str:
-    found = re.search(r" -c ?(\S+)", title)
-    return found[1] if found else default
+def _serves(pid: int, conf_file: str, proc: str) -> bool:
+    """Return whether a process is a master of this configuration, as far as its title tells."""
+    title = _title(pid, proc)
+    if not title.startswith(_MASTER) or not _same_pids(pid, proc):
+        return False
+    given = re.search(r" -c ?(/\S+)", title)
+    return not given or os.path.realpath(given[1]) == os.path.realpath(conf_file)
 
 
 def _same_pids(pid: int, proc: str) -> bool:

@@ -145,8 +145,7 @@ def parse(text: str) -> t.Iterator[Directive | BlockEnd]:
 
 def _skip_gap(text: str, position: int) -> int:
     match = _GAP.match(text, position)
-    assert match is not None
-    return match.end()
+    return match.end() if match else position
 
 
 def _read_word(text: str, position: int, lines: _Lines) -> Word:

@@ -99,7 +99,8 @@ def parse_env_file(text: str) -> dict[str, str]:
             position = _end_of_line(text, position)
         else:
             end = _end_of_line(text, position)
-            equals = text.find("=", position, end)
+            # The first character belongs to the name, whatever it is.
+            equals = text.find("=", position + 1, end)
             if equals < 0:
                 position = end
                 continue
@@ -152,7 +153,7 @@ def _parse_quoted(text: str, position: int) -> tuple[str, int]:
 
 
 def _parse_bare(text: str, position: int, value: str) -> tuple[str, int]:
-    # Trailing white space is dropped, unless it is escaped.
+    # Trailing white space is dropped, unless it or what follows it is escaped.
     kept = len(value)
     while position < len(text) and text[position] not in _NEWLINES:
         character = text[position]
@@ -160,7 +161,7 @@ def _parse_bare(text: str, position: int, value: str) -> tuple[str, int]:
             position += 1
             if position < len(text) and text[position] not in _NEWLINES:
                 value += text[position]
-                kept = len(value)
+            kept = len(value)
         else:
             value += character
             if character not in _WHITESPACE:

@@ -22,7 +22,7 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _process
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user, _process
 
 LOG_LINES = 30
 LOG_LIMIT_BYTES = 64 * 1024
@@ -35,6 +35,13 @@ ENVIRONMENT = {
 SETTLE_LIMIT_SECONDS = 1.0
 CLOCK_ERROR_NS = 1_000_000
 
+# Where administrators, packages and run-time tools put units, systemd.unit(5)
+UNIT_PATHS = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+)
 _STARTS = ("start", "restart", "reload", "restart with socket")
 # UnitFileState, systemctl(1): of these there is nothing left to enable. One that is indirect has
 # only an Also=, and what that names is asked too.
@@ -219,6 +226,8 @@ class Manager:
 
     :param name: name of the service, without a suffix.
     :param paths: what it runs from, its definition apart.
+    :param directories: what it has mounts of its own for, as by systemd's ReadWritePaths=. Such a
+        mount goes on showing a directory that was removed, whatever is made in its place.
     :param by_children: whether its age is that of its main process's children, which a reload
         replaces, as Gunicorn's and Nginx's do.
     """
@@ -231,6 +240,7 @@ class Manager:
         name: str,
         paths: t.Iterable[str] = (),
         *,
+        directories: t.Iterable[str] = (),
         log_file: str | None = None,
         by_children: bool = False,
         timeout_seconds: float = 60,
@@ -242,6 +252,7 @@ class Manager:
             )
         self.name = name
         self.paths = tuple(paths)
+        self.directories = tuple(directories)
         self.log_file = log_file
         self.by_children = by_children
         self.timeout_seconds = timeout_seconds
@@ -305,6 +316,15 @@ class Manager:
             hint = "It left no log. Start it by hand to see why"
         return ServiceError(f"{message}\n{hint}, and run the playbook again.")
 
+    def _replaced(self, pid: int) -> tuple[str, ...]:
+        """Return those directories of which a process sees another one than we do."""
+        try:
+            with _as_user.view_of(pid) as view:
+                return tuple(path for path in self.directories if not _is_same(path, view))
+        except _as_user.AsUserError:
+            # It ended, or nobody may look: then its age alone tells.
+            return ()
+
     def _age(self, pid: int) -> int | None:
         """Return when what runs was started, or ``None`` when it is gone."""
         try:
@@ -314,6 +334,13 @@ class Manager:
         except ProcessLookupError:
             return None
         return min(started)
+
+
+def _is_same(path: str, view: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.stat(path.lstrip("/"), dir_fd=view))
+    except OSError:
+        return False
 
 
 def _started_ns(pid: int) -> int:
@@ -376,20 +403,21 @@ class Systemd(Manager):
             began_ns = active_since_ns(socket) if listens else None
             # NeedDaemonReload goes by mtime, which a copied file brings along.
             socket_newer = socket.get("NeedDaemonReload") == "yes" or (
-                began_ns is not None and bool(newer_paths(began_ns, _files(socket)))
+                began_ns is not None and bool(newer_paths(began_ns, _files(self.socket, socket)))
             )
         running = unit.get("ActiveState") in ("active", "reloading")
         pid = (int(unit.get("MainPID") or 0) or None) if running else None
         age_ns = self._age(pid) if pid else None
-        newer_files = newer_paths(age_ns, _files(unit)) if age_ns is not None else ()
+        newer_files = newer_paths(age_ns, _files(self.service, unit)) if age_ns is not None else ()
         newer = newer_paths(age_ns, self.paths) if age_ns is not None else ()
+        replaced = self._replaced(pid) if pid and self.directories else ()
         definition_newer = bool(newer_files) or unit.get("NeedDaemonReload") == "yes"
         return State(
             enabled=tuple(_enablement(self.name, each) for each in units),
             running=running,
             main_pid=pid,
             started_ns=age_ns,
-            newer=(*newer_files, *newer),
+            newer=(*newer_files, *newer, *replaced),
             age_unknown=running and age_ns is None and bool(self.paths),
             definition_newer=definition_newer,
             reload_needed=definition_newer or socket_newer,
@@ -401,7 +429,7 @@ class Systemd(Manager):
         )
 
     def definitions(self) -> tuple[str, ...]:
-        return tuple(path for unit in self._units for path in _files(self._show(unit)))
+        return tuple(path for unit in self._units for path in _files(unit, self._show(unit)))
 
     def _show(self, unit: str) -> dict[str, str]:
         properties = (
@@ -441,9 +469,23 @@ class Systemd(Manager):
         return self.ask(["journalctl", *units, *options]).output
 
 
-def _files(unit: t.Mapping[str, str]) -> list[str]:
-    paths = [unit.get("FragmentPath", ""), *unit.get("DropInPaths", "").split()]
-    return [path for path in paths if path]
+def _files(name: str, unit: t.Mapping[str, str]) -> list[str]:
+    """Return the files that define a unit, and the directories of its drop-ins.
+
+    Systemd finds no drop-in in a directory that it has not seen yet (its cache of unit paths is
+    made at a daemon-reload), and NeedDaemonReload says "no". A directory's own change tells of
+    those that were taken away.
+    """
+    directories = [os.path.join(path, f"{name}.d") for path in UNIT_PATHS]
+    drop_ins = [path for directory in directories for path in _confs(directory)]
+    known = [unit.get("FragmentPath", ""), *unit.get("DropInPaths", "").split()]
+    return list(dict.fromkeys(path for path in (*known, *drop_ins) if path))
+
+
+def _confs(directory: str) -> list[str]:
+    if not os.path.isdir(directory):
+        return []
+    return [directory, *sorted(glob.glob(os.path.join(glob.escape(directory), "*.conf")))]
 
 
 def _enablement(name: str, unit: t.Mapping[str, str]) -> str:

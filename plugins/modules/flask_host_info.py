@@ -28,6 +28,10 @@ options:
     description: Where the app listens, as C(unix:/path) or C(host:port).
     type: str
     required: true
+  service:
+    description: Name of the app's service.
+    type: str
+    required: true
   users:
     description: Names of users to look up.
     type: list
@@ -47,6 +51,7 @@ EXAMPLES = r"""
   flaskworks.static_media.flask_host_info:
     port: 80
     bind: unix:/run/gallery/gallery.sock
+    service: gallery
   register: host
 """
 
@@ -74,7 +79,7 @@ listeners:
   sample:
     - {address: "0.0.0.0:80", pid: 812, process: nginx}
 app_process_id:
-  description: Process that listens on O(bind), or null.
+  description: Process that listens on O(bind), or else the main process of O(service), or null.
   returned: always
   type: int
   sample: 1204
@@ -102,6 +107,7 @@ def main() -> None:
         argument_spec={
             "port": {"type": "int", "required": True},
             "bind": {"type": "str", "required": True},
+            "service": {"type": "str", "required": True},
             "users": {"type": "list", "elements": "str", "default": []},
             "directories": {"type": "list", "elements": "path", "default": []},
         },
@@ -117,7 +123,8 @@ def main() -> None:
         service_manager=_host.service_manager(),
         ipv6=_host.has_ipv6(),
         listeners=_host.listeners(module.params["port"]),
-        app_process_id=_host.bound_process(module.params["bind"]),
+        app_process_id=_host.bound_process(module.params["bind"])
+        or _host.service_process(module.params["service"]),
         users={name: _host.user_facts(name) for name in module.params["users"]},
         directories={path: _host.directory_facts(path) for path in module.params["directories"]},
     )

@@ -46,6 +46,12 @@ options:
     type: list
     elements: path
     default: []
+  directories:
+    description:
+      - Directories that the unit names in C(ReadWritePaths=) or the like. When one was removed and made anew, the service still sees the old one, and is stale.
+    type: list
+    elements: path
+    default: []
   on_stale:
     description:
       - What to do when something of O(paths) is newer.
@@ -166,6 +172,7 @@ def main() -> None:
             "manager": {"type": "str", "choices": ["systemd", "sysvinit"], "required": True},
             "socket": {"type": "bool", "default": False},
             "paths": {"type": "list", "elements": "path", "default": []},
+            "directories": {"type": "list", "elements": "path", "default": []},
             "on_stale": {"type": "str", "choices": ["restart", "reload"], "default": "restart"},
             "enabled": {"type": "bool", "default": True},
             "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
@@ -200,6 +207,7 @@ def _manager(params: dict[str, t.Any]) -> Manager:
     if params["timeout_seconds"] <= 0:
         raise ServiceError("timeout_seconds has to be more than 0, such as 60.")
     options = {
+        "directories": params["directories"],
         "log_file": params["log_file"],
         "by_children": params["on_stale"] == "reload",
         "timeout_seconds": params["timeout_seconds"],

@@ -90,6 +90,8 @@ def test_an_nginx_of_another_configuration_is_another(proc: Proc) -> None:
     proc.add(10, "nginx: master process nginx -c /opt/other.conf")
     assert proc.find() is None
     assert proc.find("/opt/other.conf") == 10
+    proc.pid_file.write_text("10\n")
+    assert proc.find() is None, "also where both would write the same pid file"
 
 
 def test_neither_a_starting_worker_nor_an_upgrade_is_taken_for_the_master(proc: Proc) -> None:

@@ -188,6 +188,8 @@ def test_an_env_file_is_read_alike_by_a_shell_and_by_us(values: list[str]) -> No
         ("A=b\nA=c", {"A": "c"}),
         ('A="unclosed', {"A": "unclosed"}),
         ("A==b=", {"A": "=b="}),
+        ("A=b \\\n", {"A": "b "}),
+        ("=*\\\nA=b", {"A": "b"}),
     ],
 )
 def test_parse_env_file_reads_what_systemd_reads(text: str, expected: dict[str, str]) -> None:

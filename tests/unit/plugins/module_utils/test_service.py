@@ -351,6 +351,34 @@ class TestSystemd:
             state = self.service({"gallery.service": shown}).state()
             assert state.newer == tuple(map(str, drop_ins))
 
+    def test_a_drop_in_that_systemd_has_not_found_counts_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_service, "UNIT_PATHS", (str(tmp_path / "none"), str(tmp_path)))
+        directory = tmp_path / "gallery.service.d"
+        with running() as pid:
+            service = self.service({"gallery.service": {"MainPID": str(pid)}})
+            assert plan(service.state(), Wanted()) == []
+            directory.mkdir()
+            (directory / "new.conf").write_text("")
+            assert service.state().newer == (str(directory), str(directory / "new.conf"))
+            assert plan(service.state(), Wanted()) == ["daemon-reload", "restart"]
+
+    def test_a_drop_in_that_was_taken_away_counts_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_service, "UNIT_PATHS", (str(tmp_path),))
+        directory = tmp_path / "gallery.service.d"
+        directory.mkdir()
+        (directory / "old.conf").write_text("")
+        service = self.service({"gallery.service": {"MainPID": "0"}})
+        settle(service.definitions())
+        with running() as pid:
+            service = self.service({"gallery.service": {"MainPID": str(pid)}})
+            assert plan(service.state(), Wanted()) == []
+            (directory / "old.conf").unlink()
+            assert plan(service.state(), Wanted()) == ["daemon-reload", "restart"]
+
     @pytest.mark.parametrize(
         ("unit", "actions"),
         [

@@ -553,7 +553,7 @@ CHANGES: dict[str, tuple[str, str | None, dict[str, t.Any]]] = {
     "bad location": ("snippets/a.conf", "server { }\n", {"context": "server"}),
     "absent": ("conf.d/same.conf", None, {}),
     "never there": ("conf.d/none.conf", None, {}),
-    "the main file": ("nginx.conf", "events { }\n", {}),
+    "the main file": ("nginx.conf", "pid HOME/nginx.pid;\nevents { }\n", {}),
     "without the main file": ("nginx.conf", None, {}),
     "itself": ("conf.d/a.conf", "include conf.d/a.conf;\n", {}),
     "crlf": ("conf.d/a.conf", "map $uri $a {\r\n  default x;\r\n}\r\n", {}),
@@ -564,6 +564,7 @@ CHANGES: dict[str, tuple[str, str | None, dict[str, t.Any]]] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_check_mode_says_what_the_run_then_does(host: Host, name: str) -> None:
     path, content, more = CHANGES[name]
+    content = content and content.replace("HOME", str(host.home))
     host.start()
     host.site("conf.d/same.conf", "# same\n")
     before = host.state()
