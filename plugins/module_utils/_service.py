@@ -13,6 +13,7 @@ each time, so a run that was killed between writing a file and restarting is mad
 from __future__ import annotations
 
 import calendar
+import contextlib
 import dataclasses
 import glob
 import os
@@ -122,8 +123,6 @@ def plan(state: State, wanted: Wanted) -> list[str]:
         actions.append("disable")
     if not wanted.running:
         return actions + ["stop"] * (state.running or state.socket_listens is True)
-    if state.failed:
-        actions.append("reset-failed")
     # A running socket's service can't lend it to one that starts, systemd.socket(5)
     if (state.running and state.socket_listens is False) or (
         state.socket_listens and state.socket_newer
@@ -227,7 +226,7 @@ class Manager:
     :param name: name of the service, without a suffix.
     :param paths: what it runs from, its definition apart.
     :param directories: what it has mounts of its own for, as by systemd's ReadWritePaths=. Such a
-        mount goes on showing a directory that was removed, whatever is made in its place.
+        mount is gone when the directory was removed, whatever is made in its place.
     :param by_children: whether its age is that of its main process's children, which a reload
         replaces, as Gunicorn's and Nginx's do.
     """
@@ -337,8 +336,21 @@ class Manager:
 
 
 def _is_same(path: str, view: int) -> bool:
+    """Whether a path leads to the same directory in both views, as writable in one as in the other.
+
+    When a mount point is removed, the kernel takes the mounts on it away everywhere
+    (mount_namespaces(7)), and what ProtectSystem=strict made read-only below shows again.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     try:
-        return os.path.samestat(os.stat(path), os.stat(path.lstrip("/"), dir_fd=view))
+        with contextlib.ExitStack() as opened:
+            ours = os.open(path, flags)
+            opened.callback(os.close, ours)
+            theirs = os.open(path.lstrip("/"), flags, dir_fd=view)
+            opened.callback(os.close, theirs)
+            is_same = os.path.samestat(os.fstat(ours), os.fstat(theirs))
+            read_only = {os.fstatvfs(each).f_flag & os.ST_RDONLY for each in (ours, theirs)}
+            return is_same and len(read_only) == 1
     except OSError:
         return False
 
@@ -450,15 +462,17 @@ class Systemd(Manager):
         return dict(line.split("=", 1) for line in done.output.splitlines() if "=" in line)
 
     def commands(self, action: str) -> list[list[str]]:
-        start = [["systemctl", "start", unit] for unit in self._units]
+        # Else a start may be refused for those before it (StartLimitBurst=), and a restart has
+        # stopped the service by then.
+        forget = ["systemctl", "reset-failed", *self._units]
+        start = [forget, *(["systemctl", "start", unit] for unit in self._units)]
         return {
             "daemon-reload": [["systemctl", "daemon-reload"]],
             "enable": [["systemctl", "enable", "--quiet", *self._units]],
             "disable": [["systemctl", "disable", "--quiet", *self._units]],
-            "reset-failed": [["systemctl", "reset-failed", *self._units]],
             "start": start,
             "stop": [["systemctl", "stop", *self._units]],
-            "restart": [["systemctl", "restart", self.service]],
+            "restart": [forget, ["systemctl", "restart", self.service]],
             "reload": [["systemctl", "reload", self.service]],
             "restart with socket": [["systemctl", "stop", *self._units], *start],
         }[action]

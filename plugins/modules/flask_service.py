@@ -48,7 +48,7 @@ options:
     default: []
   directories:
     description:
-      - Directories that the unit names in C(ReadWritePaths=) or the like. When one was removed and made anew, the service still sees the old one, and is stale.
+      - Directories that the unit names in C(ReadWritePaths=) or the like. When one was removed and made anew, the service has lost its mount of it, and is stale.
     type: list
     elements: path
     default: []
@@ -116,7 +116,7 @@ EXAMPLES = r"""
 RETURN = r"""
 actions:
   description:
-    - What was done, or would be, in this order. Of C(daemon-reload), C(enable), C(disable), C(reset-failed), C(start), C(stop), C(restart), C(reload)
+    - What was done, or would be, in this order. Of C(daemon-reload), C(enable), C(disable), C(start), C(stop), C(restart), C(reload)
       and C(restart with socket).
   returned: success
   type: list

@@ -42,7 +42,7 @@ def changed(state: State, changes: dict[str, t.Any]) -> State:
     [
         ({}, []),
         (STOPPED, ["start"]),
-        ({**STOPPED, "failed": True}, ["reset-failed", "start"]),
+        ({**STOPPED, "failed": True}, ["start"]),
         ({"enabled": ("disabled",)}, ["enable"]),
         ({"enabled": ("enabled-runtime",)}, ["enable"]),
         ({"enabled": ("linked",)}, ["enable"]),
@@ -386,7 +386,7 @@ class TestSystemd:
                 {"LoadState": "not-found", "ActiveState": "inactive", "UnitFileState": ""},
                 ["daemon-reload", "enable", "start"],
             ),
-            ({"ActiveState": "failed"}, ["reset-failed", "start"]),
+            ({"ActiveState": "failed"}, ["start"]),
             ({"ActiveState": "activating"}, ["start"]),
             ({"ActiveState": "reloading"}, []),
             ({"NeedDaemonReload": "yes"}, ["daemon-reload", "restart"]),
@@ -445,7 +445,6 @@ class TestSystemd:
             "daemon-reload",
             "enable",
             "disable",
-            "reset-failed",
             "start",
             "stop",
             "restart",
@@ -461,7 +460,10 @@ class TestSystemd:
                 assert named <= {"gallery.service", "gallery.socket"}
                 assert ("gallery.socket" in named) <= socket
         start = Systemd("gallery", socket=True).commands("start")
-        assert [command[-1] for command in start] == ["gallery.socket", "gallery.service"]
+        assert start[0][1] == "reset-failed"
+        assert [command[-1] for command in start[1:]] == ["gallery.socket", "gallery.service"]
+        restart = Systemd("gallery", socket=True).commands("restart")
+        assert [command[1] for command in restart] == ["reset-failed", "restart"]
 
 
 def stamps(moment_ns: int, asleep_seconds: float = 0) -> dict[str, str]:
