@@ -478,6 +478,8 @@ class Systemd(Manager):
         }[action]
 
     def log(self) -> str:
+        # What a service said last may still be on its way to the journal.
+        self.ask(["journalctl", "--sync"])
         units = [f"--unit={unit}" for unit in self._units]
         options = ["--no-pager", f"--lines={LOG_LINES}", "--output=short-iso"]
         return self.ask(["journalctl", *units, *options]).output

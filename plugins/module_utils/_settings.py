@@ -776,7 +776,9 @@ def served(mounts: t.Iterable[t.Mapping[str, t.Any]]) -> list[t.Mapping[str, t.A
     Flask has a rule for ``static`` whether there is such a folder or not.
     """
     return [
-        mount for mount in mounts if not mount.get("shadowed_by") and mount.get("exists") is not False
+        mount
+        for mount in mounts
+        if not mount.get("shadowed_by") and mount.get("exists") is not False
     ]
 
 

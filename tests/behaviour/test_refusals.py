@@ -21,7 +21,10 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"flask_media_root": "/home/gallery/media"}, ["flask_media_root", "/home"]),
     ({"flask_media_root": "media"}, ["flask_media_root", "absolute path"]),
     ({"flask_media_url": "/static/"}, ["/static/", "flask_media_url", "the same"]),
-    ({"flask_media_url": "/static/uploads/"}, ["flask_media_url", "one lies in the other", "/static/"]),
+    (
+        {"flask_media_url": "/static/uploads/"},
+        ["flask_media_url", "one lies in the other", "/static/"],
+    ),
     ({"flask_media_url": "/media"}, ["flask_media_url", "'/media/'"]),
     ({"flask_media_url": "/"}, ["flask_media_url", "every request"]),
     ({"flask_site_domains": "gallery.example.com"}, ["flask_site_domains", "no list", '[\\"']),
