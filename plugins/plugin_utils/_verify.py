@@ -320,9 +320,13 @@ class Proof:
             if part and part != "None:None"
         )
         finding = reason
+        message = ACCESS_FAULTS.get(reason, reason).format(user=user)
         if reason == "missing":
             finding = "media-missing" if contains(component, media_root) else "static-missing"
-        message = ACCESS_FAULTS.get(reason, reason).format(user=user)
+        elif component == media_root and stop.get("owner") != self.settings["app"]["user"]:
+            # Whoever is stopped here, this is why.
+            finding = "owner-id-mismatch"
+            message = f"it is {stop.get('owner')}'s, and the app runs as {self.settings['app']['user']}"
         self._find(
             finding,
             component,

@@ -24,9 +24,12 @@ RECAP = re.compile(r"changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)")
 
 # Everything that a run may change, with owners, modes and times; not what apps and Nginx write.
 SNAPSHOT = r"""
-tar --create --sort=name --directory=/ --exclude='*.log' --exclude=var/www/*/media/* \
-    $(ls -d /etc/nginx /etc/systemd/system /etc/init.d /etc/passwd /etc/group /etc/gallery \
-    /var/www /opt 2>/dev/null) 2>/dev/null | sha256sum
+{
+    tar --create --sort=name --directory=/ --exclude='*.log' --exclude='var/www/*/media' \
+        $(ls -d /etc/nginx /etc/systemd/system /etc/init.d /etc/passwd /etc/group /etc/gallery \
+        /var/www /opt 2>/dev/null) 2>/dev/null
+    stat --format='%n %U:%G %a' /var/www/*/media
+} | sha256sum
 """
 
 

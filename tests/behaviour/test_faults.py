@@ -64,7 +64,7 @@ FAULTS = [
         "the media directory is root's",
         f"chown root:root {MEDIA}",
         f"chown gallery:www-data {MEDIA} && chmod 2750 {MEDIA}",
-        ("not-writable", MEDIA),
+        ("owner-id-mismatch", MEDIA),
         is_mended=True,
     ),
     Fault(

@@ -152,7 +152,8 @@ def _media_gone(e: dict[str, t.Any]) -> None:
 
 def _media_of_root(e: dict[str, t.Any]) -> None:
     e["canary"] = {"written": False, "error": {"strerror": "Permission denied"}}
-    e["app_access"] = [blocked(MEDIA, MEDIA, "not-writable")]
+    e["app_access"] = [blocked(MEDIA, MEDIA, "not-readable")]
+    e["nginx_access"][1] = blocked(MEDIA, MEDIA, "not-traversable")
 
 
 def _read_only(e: dict[str, t.Any]) -> None:
@@ -241,7 +242,7 @@ BROKEN: list[tuple[Break, str, list[tuple[str, str]]]] = [
     (_parent_closed, "app-writes-media", [("not-traversable", "/var/www/gallery")]),
     (_parent_closed, "nginx-reads-both", [("not-traversable", "/var/www/gallery")]),
     (_media_gone, "app-writes-media", [("media-missing", MEDIA)]),
-    (_media_of_root, "app-writes-media", [("not-writable", MEDIA)]),
+    (_media_of_root, "app-writes-media", [("owner-id-mismatch", MEDIA)]),
     (_read_only, "app-writes-media", [("read-only-filesystem", MEDIA)]),
     (_upload_private, "nginx-reads-both", [("not-readable", f"{MEDIA}/a.jpg")]),
     (_in_release, "uploads-survive-redeploy", [("media-in-release", MEDIA)]),
