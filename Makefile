@@ -12,7 +12,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 PLAYBOOK = .venv/bin/ansible-playbook -i $(INVENTORY)
 RUN_TESTS = .venv/bin/python scripts/run_tests.py
 
-.PHONY: help site check verify test test-unit test-scenario lint env test-env lock clean
+.PHONY: help site check verify test test-unit test-scenario lint env test-env variables lock clean
 
 help:
 	@echo 'make site                          deploy the inventory: $(INVENTORY)'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test-unit                     unit tests of the checkout'
 	@echo 'make lint                          static checks'
 	@echo 'make env, make test-env            only the control environment, in .venv'
+	@echo 'make variables                     write the tables of variables of README.md'
 	@echo 'make lock                          refresh requirements/*.txt (needs uv)'
 	@echo 'make clean                         remove what the other targets made in the checkout'
 
@@ -52,6 +53,9 @@ env:
 
 test-env:
 	@sh scripts/python scripts/control_env.py test
+
+variables: test-env
+	.venv/bin/python scripts/write_variables.py
 
 lock:
 	sh scripts/lock

@@ -48,7 +48,8 @@ options:
     default: []
   directories:
     description:
-      - Directories that the unit names in C(ReadWritePaths=) or the like. When one was removed and made anew, the service has lost its mount of it, and is stale.
+      - Directories that the unit names in C(ReadWritePaths=) or the like.
+      - When one was removed and made anew, the service has lost its mount of it, and is stale.
     type: list
     elements: path
     default: []

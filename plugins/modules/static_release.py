@@ -22,7 +22,9 @@ attributes:
     description: Can run in check mode and tell what would change.
     support: full
   diff_mode:
-    description: Lists what is added (C(+)), replaced (C(~)), given another owner or mode (C(o)), and temporary files that a killed run left and that are removed (C(-)).
+    description:
+      - Lists what is added (C(+)), replaced (C(~)) and given another owner or mode (C(o)).
+      - Temporary files that a killed run left, which are removed, are marked C(-), and mounts that are not known yet C(?).
     support: full
 options:
   root:
@@ -160,7 +162,7 @@ mounts:
       sample: /static/
     directory:
       description: Where it is published to.
-      type: path
+      type: str
       sample: /var/www/gallery/static/static
     files:
       description: Number of its files.
