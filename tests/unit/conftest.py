@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
+from hypothesis import settings
 
 # Removed when the interpreter ends.
 LINKS = tempfile.TemporaryDirectory(prefix="flaskworks-unit-")
@@ -27,5 +28,11 @@ def _collection_parent() -> str:
     (namespace / "static_media").symlink_to(CHECKOUT)
     return str(parent)
 
+
+# How long an example takes says nothing on a loaded machine. CI tries the same examples each time:
+# what it refuses, anybody can repeat.
+settings.register_profile("everywhere", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "everywhere")
 
 _AnsibleCollectionFinder(paths=[_collection_parent()])._install()
