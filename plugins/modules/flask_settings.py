@@ -33,7 +33,8 @@ options:
     default: false
   ask_deployed_app:
     description:
-      - Whether to ask the app that is deployed already, where there is one, so that a media prefix that clashes with its static mounts is refused before the first change.
+      - Whether to ask the app that is deployed already, where there is one.
+      - A media prefix that clashes with its static mounts is then refused before the first change.
       - An app that can't be asked is passed over.
     type: bool
     default: false
