@@ -326,7 +326,9 @@ class Proof:
         elif component == media_root and stop.get("owner") != self.settings["app"]["user"]:
             # Whoever is stopped here, this is why.
             finding = "owner-id-mismatch"
-            message = f"it is {stop.get('owner')}'s, and the app runs as {self.settings['app']['user']}"
+            message = (
+                f"it is {stop.get('owner')}'s, and the app runs as {self.settings['app']['user']}"
+            )
         self._find(
             finding,
             component,
