@@ -90,7 +90,7 @@ FOREIGN = "/etc/nginx/conf.d/zz-foreign.conf"
 @pytest.fixture
 def broken_foreign_file(control: play.Control) -> Iterator[str]:
     """Somebody else's file in the Nginx tree, with a directive that Nginx does not know."""
-    control.shell(f"printf 'server_tokens off;\\nno_such_directive on;\\n' > {FOREIGN}")
+    control.shell(f"printf '# mine\\nno_such_directive on;\\n' > {FOREIGN}")
     yield FOREIGN
     control.shell(f"rm -f {FOREIGN}")
 
