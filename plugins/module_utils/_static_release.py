@@ -6,41 +6,53 @@
 
 """From an app's static mounts to one published tree, whose paths mirror the URLs.
 
-Publishing runs as root, while what a folder is and what it holds is said by the app. So a source is
-read with the rights of the app's user, and both trees are entered by directory descriptors that
-follow no link. Links are refused, those within a folder too: pip unpacks none from a wheel, and what
-one leads to can't be told safely while another user may change it.
+Files whose names are fingerprints are published below ``.immutable``, all others beside it, so that
+Nginx tells them apart by where they are. Those of earlier releases stay, until the records of
+their releases are pruned.
 """
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
 import contextlib
 import dataclasses
-import errno
+import functools
+import hashlib
+import json
 import os
 import posixpath
+import re
 import secrets
-import shutil
 import stat
-import types
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _as_user,
+    _fingerprints,
+    _precompress,
+    _static_records,
+)
+from ansible_collections.flaskworks.static_media.plugins.module_utils._static_records import (
+    Entry,
+    Record,
+)
+from ansible_collections.flaskworks.static_media.plugins.module_utils._static_tree import (
+    PublishError,
+    Sources,
+    Tree,
+    link_problem,
+    printable,
+    several,
+)
 
 TEMPORARY = ".static_release-"
+IMMUTABLE = ".immutable"
 BLOCK_BYTES = 1 << 20
-# Deeper than any app's folder, and within what descriptors and Python's stack allow.
-DEPTH_LIMIT = 64
-PROBLEMS_SHOWN = 5
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# A fifo that takes the place of a file would block an open without O_NONBLOCK.
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class PublishError(Exception):
-    """The mounts can't be published. Nothing was changed, unless the message says so."""
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_Key = t.TypeVar("_Key")
+_Result = t.TypeVar("_Result")
 
 
 class Mount(t.NamedTuple):
@@ -48,6 +60,7 @@ class Mount(t.NamedTuple):
 
     url: str
     folder: str | None
+    endpoint: str | None = None
 
 
 class Look(t.NamedTuple):
@@ -59,51 +72,97 @@ class Look(t.NamedTuple):
     file_mode: int
 
 
-class Copy(t.NamedTuple):
-    """A file to publish.
+class Options(t.NamedTuple):
+    """How a release is published.
 
-    :ivar url: prefix of its mount.
-    :ivar source: where from, below ``folder``.
-    :ivar target: where to, below the root.
-    :ivar mtime: the time it shall have, in seconds.
+    :ivar release: its id; ``None`` derives one from the content.
+    :ivar encodings: of the precompressed siblings, such as ``gz``.
+    :ivar fingerprint_regex: matches the URL paths of fingerprinted files, besides manifests.
+    :ivar fingerprint: whether each file gets a fingerprinted name too.
+    :ivar manifest: where to write which name became which, by endpoint.
     """
 
+    release: str | None = None
+    encodings: tuple[str, ...] = ()
+    fingerprint_regex: re.Pattern[str] | None = None
+    fingerprint: bool = False
+    manifest: str | None = None
+
+
+PLAIN = Options()
+
+
+class Wanted(t.NamedTuple):
+    """A file that is to be published.
+
+    :ivar path: of its URL, without the first slash.
+    :ivar url: prefix of its mount.
+    :ivar folder: of its mount.
+    :ivar source: the app's file, below ``folder``; ``None`` for a sibling that is made here.
+    :ivar encoding: of a sibling that is made here.
+    :ivar second_name: whether it is a file of the app's by a name that was made here.
+    """
+
+    path: str
+    entry: Entry
+    url: str
+    folder: str
+    source: str | None
+    encoding: str | None = None
+    second_name: bool = False
+
+    @property
+    def target(self) -> str:
+        """Where to, below the root."""
+        return place(self.path, self.entry.immutable)
+
+
+class _Source(t.NamedTuple):
     url: str
     folder: str
     source: str
-    target: str
-    size_bytes: int
-    mtime: int
+    status: os.stat_result
 
 
 @dataclasses.dataclass
 class Plan:
     """What publishing would change.
 
+    :ivar record: of the release, as it will be written.
+    :ivar previous: the record of that release, if there is one.
     :ivar directories: to make, outermost first; ``""`` is the root itself.
     :ivar added: files that are new.
     :ivar replaced: files whose content differs.
     :ivar mended_directories: published directories whose owner or mode differs.
-    :ivar mended_files: published files whose owner or mode differs.
+    :ivar mended_files: published files whose owner, mode or time differs.
+    :ivar removed: published files that stand in the way of others of the same URL, and siblings
+        that differ from their file.
     :ivar leftovers: temporary files of runs that were killed.
-    :ivar copies: every file of the app, by its path below the root.
+    :ivar wanted: every file of the release, by its URL path.
     :ivar unchanged: number of files that are as they should be.
     :ivar kept: number of published files that the app has not, or no longer.
     :ivar ignored: what is not published: names with a leading dot, and what is no file.
     :ivar unknown: mounts whose folder is not known yet.
+    :ivar changed_names: files whose names were said to be fingerprinted, and are not.
+    :ivar manifest: path and content of the manifest to write.
     """
 
+    record: Record
+    previous: Record | None = None
     directories: list[str] = dataclasses.field(default_factory=list)
-    added: list[Copy] = dataclasses.field(default_factory=list)
-    replaced: list[Copy] = dataclasses.field(default_factory=list)
+    added: list[Wanted] = dataclasses.field(default_factory=list)
+    replaced: list[Wanted] = dataclasses.field(default_factory=list)
     mended_directories: list[str] = dataclasses.field(default_factory=list)
-    mended_files: list[str] = dataclasses.field(default_factory=list)
+    mended_files: list[Wanted] = dataclasses.field(default_factory=list)
+    removed: list[str] = dataclasses.field(default_factory=list)
     leftovers: list[str] = dataclasses.field(default_factory=list)
-    copies: dict[str, Copy] = dataclasses.field(default_factory=dict)
+    wanted: dict[str, Wanted] = dataclasses.field(default_factory=dict)
     unchanged: int = 0
     kept: int = 0
     ignored: list[str] = dataclasses.field(default_factory=list)
     unknown: list[str] = dataclasses.field(default_factory=list)
+    changed_names: list[str] = dataclasses.field(default_factory=list)
+    manifest: tuple[str, bytes] | None = None
 
     @property
     def changed(self) -> bool:
@@ -112,32 +171,58 @@ class Plan:
 
     @property
     def mended(self) -> list[str]:
-        """Published paths whose owner or mode differs; a directory ends in a slash."""
-        return [*(f"{path}/" for path in self.mended_directories), *self.mended_files]
+        """Published paths whose owner, mode or time differs; a directory ends in a slash."""
+        return [
+            *(f"{path}/" for path in self.mended_directories),
+            *(wanted.target for wanted in self.mended_files),
+        ]
 
     def lines(self) -> list[str]:
         """Return the changes as a person reads them, one a line."""
+        record = f"{_static_records.DIRECTORY}/{self.record.release}.json"
+        sign = "+" if self.previous is None else "~"
         return [
             *(f"+ {printable(path)}/" for path in self.directories),
-            *(f"+ {printable(copy.target)}" for copy in self.added),
-            *(f"~ {printable(copy.target)}" for copy in self.replaced),
+            *(f"+ {printable(wanted.target)}" for wanted in self.added),
+            *(f"~ {printable(wanted.target)}" for wanted in self.replaced),
             *(f"o {printable(path)}" for path in self.mended),
-            *(f"- {printable(path)}" for path in self.leftovers),
+            *(f"- {printable(path)}" for path in (*self.removed, *self.leftovers)),
+            *([f"~ {printable(self.manifest[0])}"] if self.manifest else []),
+            *([f"{sign} {record}"] if self.writes_record and not self.unknown else []),
             *(f"? {printable(url)}" for url in self.unknown),
         ]
 
+    @property
+    def writes_record(self) -> bool:
+        """Whether the release's record differs from what it was."""
+        return self.previous is None or _unsigned(self.previous) != _unsigned(self.record)
 
-def printable(path: str) -> str:
-    """Return a path as one line of text, whatever bytes its name is made of."""
-    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in text
-    )
+    @property
+    def pending(self) -> bool:
+        """Whether applying does anything, which may be no more than to remember what was looked at."""
+        return self.changed or self.previous != self.record
+
+
+def _unsigned(record: Record) -> Record:
+    """Return a record less what only saves the next run from reading."""
+    files = {
+        path: dataclasses.replace(entry, source=None, shrinks=None) if entry.source else entry
+        for path, entry in record.files.items()
+    }
+    return dataclasses.replace(record, files=files, reader=None)
+
+
+def place(path: str, immutable: bool) -> str:
+    """Return where a URL path is published, below the root."""
+    return f"{IMMUTABLE}/{path}" if immutable else path
 
 
 def plan(
-    root: str, mounts: t.Iterable[Mount], look: Look, reader: _as_user.Account | None = None
+    root: str,
+    mounts: t.Iterable[Mount],
+    look: Look,
+    reader: _as_user.Account | None = None,
+    options: Options = PLAIN,
 ) -> Plan:
     """Return what publishing would change.
 
@@ -148,39 +233,17 @@ def plan(
     :param reader: with whose rights the folders are read; ``None`` for our own.
     :raises PublishError: when a mount can't be read, leads out of itself, or does not fit the tree.
     """
-    root = _real_root(root)
-    result = Plan()
-    wanted = {""}
-    problems: list[str] = []
-    by_url: dict[str, Mount] = {}
-    for mount in mounts:
-        by_url.setdefault(mount.url, mount)
-    with contextlib.closing(_Sources(reader)) as sources:
-        for url, mount in sorted(by_url.items()):
-            prefix = _prefix(url)
-            wanted.add(prefix)
-            for covered in [path for path in result.copies if _is_below(path, prefix)]:
-                del result.copies[covered]
-            if mount.folder is None:
-                result.unknown.append(url)
-            else:
-                _plan_mount(root, url, mount.folder, sources, result, problems)
-        for path in (*result.copies, *wanted):
-            _add_parents(path, wanted)
-        existing = _existing(root, result.copies, wanted, result)
-        problems += _misfits(root, existing, result.copies, wanted)
-        if problems:
-            raise PublishError(_several(problems))
-        for path in sorted(wanted):
-            if path not in existing:
-                result.directories.append(path)
-            elif not _looks(existing[path], look, look.directory_mode):
-                result.mended_directories.append(path)
-        _plan_files(root, existing, look, sources, result)
-    return result
+    root = real_root(root)
+    if options.release is not None:
+        _static_records.check_release(options.release)
+    return _Planner(root, look, reader, options).plan(mounts)
 
 
-def _real_root(root: str) -> str:
+def real_root(root: str) -> str:
+    """Return the static root behind its links.
+
+    :raises PublishError: when it is no directory of its own.
+    """
     if not os.path.isabs(root) or os.path.realpath(root) == "/":
         raise PublishError(
             f"The static root is {root!r}. Set it to an absolute path of its own, such as "
@@ -192,10 +255,11 @@ def _real_root(root: str) -> str:
 def _prefix(url: str) -> str:
     """Return the directory below the root that a URL prefix is published to."""
     parts = url.split("/")
-    if not url or parts[0] or parts[-1] or {".", ".."} & set(parts) or "\0" in url or "//" in url:
+    hidden = any(part.startswith(".") for part in parts)
+    if not url or parts[0] or parts[-1] or hidden or "\0" in url or "//" in url:
         raise PublishError(
             f"{url!r} is no URL prefix. One begins and ends with a slash, such as /static/, and has "
-            "no empty, '.' or '..' part."
+            "no part that is empty or begins with a dot."
         )
     return url.strip("/")
 
@@ -204,149 +268,468 @@ def _is_below(path: str, directory: str) -> bool:
     return not directory or path.startswith(f"{directory}/")
 
 
-def _add_parents(path: str, directories: set[str]) -> None:
+def add_parents(path: str, directories: set[str]) -> None:
+    """Add the directories that a path lies in."""
     parent = posixpath.dirname(path)
     while parent and parent not in directories:
         directories.add(parent)
         parent = posixpath.dirname(parent)
 
 
-def _plan_mount(
-    root: str, url: str, folder: str, sources: _Sources, result: Plan, problems: list[str]
-) -> None:
-    """Add a mount's files to the plan, or say why they can't be published."""
-    prefix = _prefix(url)
-    tree = sources.open(url, folder)
-    if os.path.commonpath([root, tree.path]) in (root, tree.path):
-        raise PublishError(
-            f"The app's folder of {url}, {tree.path}, and the static root {root} lie in one another, "
-            "so that a run would publish what the last one did. Set flask_static_root to a directory "
-            "of its own."
-        )
-    for path, status in sources.entries(tree):
-        target = posixpath.join(prefix, path)
-        if posixpath.basename(path).startswith("."):
-            result.ignored.append(target)
-        elif stat.S_ISLNK(status.st_mode):
-            problems.append(_link_problem(os.path.join(tree.path, path)))
-        elif stat.S_ISREG(status.st_mode):
-            mtime = int(status.st_mtime)
-            copy = Copy(url, tree.path, path, target, status.st_size, mtime)
-            result.copies[target] = copy
-            try:
-                sources.file(copy).close()
-            except PublishError as error:
-                problems.append(str(error))
-        elif not stat.S_ISDIR(status.st_mode):
-            result.ignored.append(target)
+def listing(root: str) -> tuple[dict[str, os.stat_result], list[str]]:
+    """Return what is in a published tree, its records excepted, and the leftovers of killed runs.
 
-
-def _link_problem(path: str) -> str:
-    return (
-        f"{printable(path)} is a link. Publishing follows none, since one could lead to any file of the "
-        "host. Put the file itself into the static folder."
-    )
-
-
-def _several(problems: list[str]) -> str:
-    hidden = len(problems) - PROBLEMS_SHOWN
-    rest = [f"And {hidden} more of the kind."] if hidden > 0 else []
-    return "\n".join([*problems[:PROBLEMS_SHOWN], *rest])
-
-
-def _existing(
-    root: str, copies: t.Mapping[str, Copy], wanted: set[str], result: Plan
-) -> dict[str, os.stat_result]:
-    """Return what is at the paths that are wanted, and count the rest."""
+    :raises PublishError: when it can't be read.
+    """
     try:
-        tree = _Tree(root)
+        tree = Tree(root)
     except FileNotFoundError:
-        return {}
+        return {}, []
     except OSError as error:
         raise PublishError(
             f"{root}: {error.strerror}. Move it away, or set flask_static_root to another directory."
         ) from error
+    leftovers = []
     with contextlib.closing(tree):
-        existing = {"": os.fstat(tree.directory(""))}
-        for path, status in tree.entries(hidden=True):
+        found = {"": os.fstat(tree.directory(""))}
+        for path, status in tree.entries(hidden=True, but=_static_records.DIRECTORY):
             if posixpath.basename(path).startswith(TEMPORARY) and stat.S_ISREG(status.st_mode):
-                result.leftovers.append(path)
-            elif path in copies or path in wanted:
-                existing[path] = status
-            elif not stat.S_ISDIR(status.st_mode):
-                result.kept += 1
-    return existing
-
-
-def _misfits(
-    root: str,
-    existing: t.Mapping[str, os.stat_result],
-    copies: t.Mapping[str, Copy],
-    wanted: set[str],
-) -> t.Iterator[str]:
-    """Yield why files and directories of the app can't be put into the tree."""
-    for path in sorted(wanted):
-        place = printable(os.path.join(root, path))
-        if path in copies:
-            yield (
-                f"The app has a file {printable(copies[path].source)} in {copies[path].folder}, and files "
-                f"below the URL /{printable(path)}/ too. {place} can't be both: rename one."
-            )
-        elif path in existing and not stat.S_ISDIR(existing[path].st_mode):
-            yield (
-                f"{place} is no directory, and the app has files below it. Move it away; nothing of "
-                "this collection makes it."
-            )
-    for path in copies:
-        if path in existing and stat.S_ISDIR(existing[path].st_mode):
-            yield (
-                f"{printable(os.path.join(root, path))} is a directory, where the app has a file. Move "
-                "the directory away."
-            )
-
-
-def _plan_files(
-    root: str,
-    existing: t.Mapping[str, os.stat_result],
-    look: Look,
-    sources: _Sources,
-    result: Plan,
-) -> None:
-    with contextlib.ExitStack() as stack:
-        tree = stack.enter_context(contextlib.closing(_Tree(root))) if existing else None
-        for copy in result.copies.values():
-            status = existing.get(copy.target)
-            if tree is None or status is None:
-                result.added.append(copy)
-            elif not stat.S_ISREG(status.st_mode):
-                result.replaced.append(copy)
-            elif copy.size_bytes != status.st_size or not _same_content(copy, sources, tree):
-                result.replaced.append(_with_new_etag(copy, status))
-            elif not _looks(status, look, look.file_mode):
-                result.mended_files.append(copy.target)
+                leftovers.append(path)
             else:
-                result.unchanged += 1
+                found[path] = status
+    return found, leftovers
 
 
-def _with_new_etag(copy: Copy, published: os.stat_result) -> Copy:
-    """Return the copy with a time that gives it an ETag which this path never had.
-
-    Nginx's ETag is mtime and size in whole seconds and bytes (ngx_http_set_etag() in
-    src/http/ngx_http_core_module.c), and build backends give all files of all wheels one fixed
-    time. So time only moves on: were a later file to get an earlier one's ETag, a cache that holds
-    the earlier one would be told that it is still good.
-    """
-    return copy._replace(mtime=max(copy.mtime, int(published.st_mtime) + 1))
+def content_of(tree: Tree, path: str) -> str:
+    """Return the SHA-256 of a published file."""
+    with tree.file(path) as file:
+        return _measured(file, False)[0]
 
 
-def _same_content(copy: Copy, sources: _Sources, tree: _Tree) -> bool:
-    with sources.file(copy) as source, tree.file(copy.target) as target:
-        while True:
-            block = source.read(BLOCK_BYTES)
-            if block != target.read(BLOCK_BYTES):
-                return False
-            if not block:
+class _Planner:
+    """Makes one plan."""
+
+    def __init__(
+        self, root: str, look: Look, reader: _as_user.Account | None, options: Options
+    ) -> None:
+        self.root = root
+        self.look = look
+        self.reader = reader
+        self.options = options
+        self.records = _static_records.load(root)
+        self.result = Plan(Record("", 0, reader=reader.name if reader else None))
+        self.problems: list[str] = []
+        self.files: dict[str, _Source] = {}
+        self.entries: dict[str, Entry] = {}
+        self.fingerprinted: set[str] = set()
+        self.prefixes: set[str] = set()
+        self.second_names: dict[str, dict[str, str]] = {}
+
+    def plan(self, mounts: t.Iterable[Mount]) -> Plan:
+        """Return it, or raise what makes it impossible."""
+        by_url: dict[str, Mount] = {}
+        for mount in mounts:
+            by_url.setdefault(mount.url, mount)
+        with contextlib.closing(Sources(self.reader)) as sources:
+            for url, mount in sorted(by_url.items()):
+                self._add_mount(url, mount.folder, sources)
+            self._refuse()
+            self._measure(sources)
+            self._refuse()
+            self._decide_names()
+            self._want_files()
+            self._want_siblings(sources)
+            if self.options.fingerprint:
+                self._want_second_names(by_url)
+        existing, self.result.leftovers = listing(self.root)
+        directories = self._directories()
+        self.problems += self._misfits(existing, directories)
+        self._refuse()
+        self._compare_directories(existing, directories)
+        self._compare_files(existing)
+        self._compare_siblings(existing)
+        self._refuse()
+        self._fill_record(existing)
+        self._compare_manifest()
+        return self.result
+
+    def _refuse(self) -> None:
+        if self.problems:
+            raise PublishError(several(self.problems))
+
+    def _add_mount(self, url: str, folder: str | None, sources: Sources) -> None:
+        """Add a mount's files, or say why they can't be published."""
+        prefix = _prefix(url)
+        self.prefixes.add(prefix)
+        for covered in [path for path in self.files if _is_below(path, prefix)]:
+            del self.files[covered]
+        if folder is None:
+            self.result.unknown.append(url)
+            return
+        tree = sources.open(url, folder)
+        if os.path.commonpath([self.root, tree.path]) in (self.root, tree.path):
+            raise PublishError(
+                f"The app's folder of {url}, {tree.path}, and the static root {self.root} lie in one "
+                "another, so that a run would publish what the last one did. Set flask_static_root to "
+                "a directory of its own."
+            )
+        manifests = []
+        for path, status in sources.entries(tree):
+            target = posixpath.join(prefix, path)
+            if stat.S_ISDIR(status.st_mode) and posixpath.basename(path) == ".vite":
+                manifests.append(f"{path}/{_fingerprints.VITE_MANIFEST}")
+            if posixpath.basename(path).startswith("."):
+                self.result.ignored.append(target)
+            elif stat.S_ISLNK(status.st_mode):
+                self.problems.append(link_problem(os.path.join(tree.path, path)))
+            elif stat.S_ISREG(status.st_mode):
+                self.files[target] = _Source(url, tree.path, path, status)
+                if _fingerprints.is_manifest(path):
+                    manifests.append(path)
+            elif not stat.S_ISDIR(status.st_mode):
+                self.result.ignored.append(target)
+        for path in manifests:
+            content = sources.read(tree.path, path, _fingerprints.MANIFEST_LIMIT_BYTES)
+            if content is not None:
+                proven = _fingerprints.proven(path, content)
+                self.fingerprinted |= {posixpath.join(prefix, name) for name in proven}
+
+    def _known(self, path: str, signature: _static_records.Signature) -> Entry | None:
+        """Return what a record says of a source that was not touched since."""
+        for record in self.records:
+            entry = record.files.get(path)
+            if (
+                entry is not None
+                and entry.source == signature
+                and record.reader == self.result.record.reader
+            ):
+                return entry
+        return None
+
+    def _measure(self, sources: Sources) -> None:
+        """Fill the entries: from a record where the source is untouched, else by reading it."""
+
+        def unread() -> t.Iterator[tuple[str, t.Callable[[], tuple[str, int, bool | None]]]]:
+            for path, source in self.files.items():
+                signature = _static_records.signature(source.status)
+                known = self._known(path, signature)
+                asks = bool(self.options.encodings) and _precompress.may_shrink(
+                    path, signature.size_bytes
+                )
+                if known is not None and known.sha256 and (known.shrinks is not None or not asks):
+                    self.entries[path] = Entry(
+                        signature.size_bytes,
+                        _static_records.content_mtime(known.sha256),
+                        known.sha256,
+                        source=signature,
+                        shrinks=known.shrinks,
+                    )
+                    continue
+                try:
+                    file = sources.file(source.folder, source.source)
+                except PublishError as error:
+                    self.problems.append(str(error))
+                    continue
+                yield path, functools.partial(_read_through, file, asks)
+
+        for path, (sha256, size_bytes, shrinks) in _side_by_side(unread()):
+            source = self.files[path]
+            if size_bytes != source.status.st_size:
+                self.problems.append(_changed_problem(os.path.join(source.folder, source.source)))
+            self.entries[path] = Entry(
+                size_bytes,
+                _static_records.content_mtime(sha256),
+                sha256,
+                source=_static_records.signature(source.status),
+                shrinks=shrinks,
+            )
+
+    def _decide_names(self) -> None:
+        """Decide which files are published as immutable."""
+        regex = self.options.fingerprint_regex
+        for path, entry in self.entries.items():
+            if path in self.fingerprinted or (regex is not None and regex.search(f"/{path}")):
+                if self._had_other_content(path, entry):
+                    self.result.changed_names.append(path)
+                    entry = dataclasses.replace(entry, changed_under_its_name=True)
+                else:
+                    entry = dataclasses.replace(entry, immutable=True)
+                self.entries[path] = entry
+
+    def _had_other_content(self, path: str, entry: Entry) -> bool:
+        """Return whether browsers may keep another content of that name for a year."""
+        return any(
+            before.changed_under_its_name or (before.immutable and before.sha256 != entry.sha256)
+            for before in (record.files.get(path) for record in self.records)
+            if before is not None and before.of is None
+        )
+
+    def _want_files(self) -> None:
+        for path, entry in self.entries.items():
+            source = self.files[path]
+            self.result.wanted[path] = Wanted(path, entry, source.url, source.folder, source.source)
+
+    def _want_siblings(self, sources: Sources) -> None:
+        """Take the app's own siblings where they equal their file, and make the others."""
+        for path, entry in self.entries.items():
+            if _base(path, self.entries, self.options.encodings) is not None:
+                continue
+            for encoding in self.options.encodings:
+                sibling = f"{path}.{encoding}"
+                own = self.result.wanted.get(sibling)
+                if own is not None:
+                    if not self._same_content(encoding, own, self.result.wanted[path], sources):
+                        self.problems.append(
+                            f"{printable(os.path.join(own.folder, str(own.source)))} is not "
+                            f"{printable(posixpath.basename(path))} when it is unpacked, and Nginx "
+                            "would send it in its place. Make it anew, leave it out, or set "
+                            "flask_static_precompress to false."
+                        )
+                    own = own._replace(
+                        entry=dataclasses.replace(
+                            own.entry, mtime=entry.mtime, immutable=entry.immutable, of=path
+                        )
+                    )
+                elif entry.shrinks:
+                    own = self._made_sibling(sibling, encoding, self.result.wanted[path])
+                if own is not None:
+                    self.result.wanted[sibling] = own
+
+    @staticmethod
+    def _made_sibling(path: str, encoding: str, of: Wanted) -> Wanted:
+        entry = Entry(None, of.entry.mtime, immutable=of.entry.immutable, of=of.path)
+        return of._replace(path=path, entry=entry, source=None, encoding=encoding)
+
+    def _same_content(self, encoding: str, sibling: Wanted, file: Wanted, sources: Sources) -> bool:
+        for record in self.records:
+            known, of = record.files.get(sibling.path), record.files.get(file.path)
+            if (
+                record.complete
+                and known is not None
+                and of is not None
+                and known.of == file.path
+                and (known.sha256, of.sha256) == (sibling.entry.sha256, file.entry.sha256)
+            ):
                 return True
+        try:
+            with contextlib.ExitStack() as stack:
+                packed, plain = (
+                    stack.enter_context(sources.file(one.folder, str(one.source)))
+                    for one in (sibling, file)
+                )
+                return _precompress.same_content(encoding, packed, plain)
+        except _precompress.CompressError as error:
+            raise PublishError(str(error)) from error
+
+    def _want_second_names(self, by_url: t.Mapping[str, Mount]) -> None:
+        """Give each file a name that changes with its content, beside its own."""
+        for wanted in list(self.result.wanted.values()):
+            entry = wanted.entry
+            if entry.of is not None or entry.immutable or not entry.sha256:
+                continue
+            path = _fingerprints.fingerprinted_name(wanted.path, entry.sha256)
+            if path in self.result.wanted:
+                continue
+            own = dataclasses.replace(
+                entry, immutable=True, source=None, changed_under_its_name=False
+            )
+            second = wanted._replace(path=path, entry=own, second_name=True)
+            self.result.wanted[path] = second
+            for encoding in self.options.encodings:
+                sibling = self.result.wanted.get(f"{wanted.path}.{encoding}")
+                if sibling is not None and sibling.entry.of == wanted.path:
+                    own = dataclasses.replace(sibling.entry, immutable=True, source=None, of=path)
+                    self.result.wanted[f"{path}.{encoding}"] = sibling._replace(
+                        path=f"{path}.{encoding}", entry=own, second_name=True
+                    )
+            prefix = _prefix(wanted.url)
+            names = self.second_names.setdefault(by_url[wanted.url].endpoint or wanted.url, {})
+            start = len(prefix) + 1 if prefix else 0
+            names[wanted.path[start:]] = path[start:]
+
+    def _directories(self) -> set[str]:
+        found = {"", *self.prefixes}
+        for wanted in self.result.wanted.values():
+            add_parents(wanted.target, found)
+        for prefix in self.prefixes:
+            add_parents(prefix, found)
+        return found
+
+    def _misfits(
+        self, existing: t.Mapping[str, os.stat_result], directories: set[str]
+    ) -> t.Iterator[str]:
+        """Yield why files and directories of the app can't be put into the tree."""
+        targets = {wanted.target: wanted for wanted in self.result.wanted.values()}
+        for path in sorted(directories):
+            shown = printable(os.path.join(self.root, path))
+            if path in targets:
+                found = targets[path]
+                yield (
+                    f"The app has a file {printable(str(found.source))} in {found.folder}, and files "
+                    f"below the URL /{printable(path)}/ too. {shown} can't be both: rename one."
+                )
+            elif path in existing and not stat.S_ISDIR(existing[path].st_mode):
+                yield (
+                    f"{shown} is no directory, and the app has files below it. Move it away; nothing "
+                    "of this collection makes it."
+                )
+        for path in targets:
+            if path in existing and stat.S_ISDIR(existing[path].st_mode):
+                yield (
+                    f"{printable(os.path.join(self.root, path))} is a directory, where the app has a "
+                    "file. Move the directory away."
+                )
+
+    def _compare_directories(
+        self, existing: t.Mapping[str, os.stat_result], directories: set[str]
+    ) -> None:
+        for path in sorted(directories):
+            if path not in existing:
+                self.result.directories.append(path)
+            elif not _looks(existing[path], self.look, self.look.directory_mode):
+                self.result.mended_directories.append(path)
+
+    def _compare_files(self, existing: t.Mapping[str, os.stat_result]) -> None:
+        ours = set()
+        with contextlib.ExitStack() as stack:
+            tree = stack.enter_context(contextlib.closing(Tree(self.root))) if existing else None
+            for wanted in self.result.wanted.values():
+                ours.add(wanted.target)
+                status = existing.get(wanted.target)
+                if tree is None or status is None:
+                    self.result.added.append(wanted)
+                elif not stat.S_ISREG(status.st_mode) or not self._has_content(
+                    wanted, status, tree
+                ):
+                    self.result.replaced.append(wanted)
+                elif int(status.st_mtime) != wanted.entry.mtime or not _looks(
+                    status, self.look, self.look.file_mode
+                ):
+                    self.result.mended_files.append(wanted)
+                else:
+                    self.result.unchanged += 1
+                other = place(wanted.path, not wanted.entry.immutable)
+                if other in existing and not stat.S_ISDIR(existing[other].st_mode):
+                    ours.add(other)
+                    self.result.removed.append(other)
+        self.result.kept = sum(
+            1
+            for path, status in existing.items()
+            if path not in ours and not stat.S_ISDIR(status.st_mode)
+        )
+
+    def _has_content(self, wanted: Wanted, status: os.stat_result, tree: Tree) -> bool:
+        """Return whether a published file has the content that is wanted.
+
+        Its time follows from its content, so it is only read where a record casts doubt on that.
+        """
+        same_time = int(status.st_mtime) == wanted.entry.mtime
+        size_bytes = wanted.entry.size_bytes
+        if wanted.encoding is not None:
+            # What was made of the same content is as good, whatever run or level made it.
+            size_bytes = self._made_size_bytes(wanted)
+            return same_time and size_bytes in (None, status.st_size)
+        if size_bytes != status.st_size:
+            return False
+        if same_time and not self._is_ambiguous(wanted):
+            return True
+        return content_of(tree, wanted.target) == wanted.entry.sha256
+
+    def _made_size_bytes(self, wanted: Wanted) -> int | None:
+        for record in self.records:
+            entry = record.files.get(wanted.path)
+            if entry is None or entry.of is None or entry.size_bytes is None:
+                continue
+            if entry.mtime == wanted.entry.mtime:
+                return entry.size_bytes
+        return None
+
+    def _is_ambiguous(self, wanted: Wanted) -> bool:
+        """Return whether another content of this path has the same size and time: one in 2**30."""
+        return any(
+            entry.sha256 != wanted.entry.sha256
+            for entry in (record.files.get(wanted.path) for record in self.records)
+            if entry is not None
+            and (entry.size_bytes, entry.mtime) == (wanted.entry.size_bytes, wanted.entry.mtime)
+        )
+
+    def _compare_siblings(self, existing: t.Mapping[str, os.stat_result]) -> None:
+        """Find siblings of the release's files that Nginx would send though the release has none."""
+        for wanted in self.result.wanted.values():
+            if wanted.entry.of is not None:
+                continue
+            for encoding in (_precompress.GZIP, _precompress.BROTLI):
+                path = f"{wanted.path}.{encoding}"
+                target = f"{wanted.target}.{encoding}"
+                status = existing.get(target)
+                if path in self.result.wanted or status is None or stat.S_ISDIR(status.st_mode):
+                    continue
+                file = existing.get(wanted.target)
+                if any(path in record.files for record in self.records) or (
+                    file is not None and int(file.st_mtime) == int(status.st_mtime)
+                ):
+                    self.result.removed.append(target)
+                    self.result.kept -= 1
+                elif encoding in self.options.encodings:
+                    self.problems.append(
+                        f"{printable(os.path.join(self.root, target))} is none that this collection "
+                        f"made, and Nginx would send it in the place of "
+                        f"{printable(posixpath.basename(wanted.path))}. Move it away."
+                    )
+
+    def _fill_record(self, existing: t.Mapping[str, os.stat_result]) -> None:
+        record = self.result.record
+        record.release = self.options.release or self._content_id()
+        record.complete = True
+        record.directories = sorted(self.prefixes)
+        self.result.previous = next(
+            (before for before in self.records if before.release == record.release), None
+        )
+        newest = self.records[0] if self.records else None
+        is_newest = newest is not None and newest.release == record.release
+        record.sequence = (newest.sequence if newest else 0) + (0 if is_newest else 1)
+        for path, wanted in self.result.wanted.items():
+            entry = wanted.entry
+            if wanted.encoding is not None and wanted.target in existing:
+                entry = dataclasses.replace(entry, size_bytes=existing[wanted.target].st_size)
+            record.files[path] = entry
+        if self.result.previous is not None:
+            for path, entry in self.result.previous.files.items():
+                if path not in record.files:
+                    record.files[path] = dataclasses.replace(entry, past=True, source=None)
+
+    def _content_id(self) -> str:
+        digest = hashlib.sha256()
+        for path, wanted in sorted(self.result.wanted.items()):
+            if wanted.source is not None and not wanted.second_name:
+                line = [path, wanted.entry.sha256, wanted.entry.immutable]
+                digest.update(json.dumps(line).encode("ascii"))
+        return digest.hexdigest()[:12]
+
+    def _compare_manifest(self) -> None:
+        path = self.options.manifest
+        if path is None or not self.options.fingerprint or self.result.unknown:
+            return
+        content = json.dumps(self.second_names, indent=1, sort_keys=True).encode("ascii") + b"\n"
+        try:
+            with open(path, "rb") as file:
+                if file.read() == content:
+                    return
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise PublishError(f"{path}: {error.strerror}. Move it away.") from error
+        self.result.manifest = (path, content)
+
+
+def _base(path: str, files: t.Container[str], encodings: t.Sequence[str]) -> str | None:
+    """Return the file that a path is a sibling of by its name, if there is one."""
+    stem, dot, suffix = path.rpartition(".")
+    return stem if dot and suffix in encodings and stem in files else None
+
+
+def _changed_problem(path: str) -> str:
+    return f"{printable(path)} was changed while it was read. Run the playbook again when that is over."
 
 
 def _looks(status: os.stat_result, look: Look, mode: int) -> bool:
@@ -357,12 +740,50 @@ def _looks(status: os.stat_result, look: Look, mode: int) -> bool:
     )
 
 
+def _read_through(file: t.BinaryIO, asks: bool) -> tuple[str, int, bool | None]:
+    with file:
+        return _measured(file, asks)
+
+
+def _measured(file: t.BinaryIO, asks: bool) -> tuple[str, int, bool | None]:
+    """Return a file's SHA-256, its size in bytes, and when asked whether it shrinks."""
+    digest = hashlib.sha256()
+    meter = _precompress.Meter() if asks else None
+    size_bytes = 0
+    while True:
+        block = file.read(BLOCK_BYTES)
+        if not block:
+            return digest.hexdigest(), size_bytes, meter.shrinks() if meter else None
+        size_bytes += len(block)
+        digest.update(block)
+        if meter:
+            meter.feed(block)
+
+
+def _side_by_side(
+    jobs: t.Iterable[tuple[_Key, t.Callable[[], _Result]]],
+) -> t.Iterator[tuple[_Key, _Result]]:
+    """Yield the results of jobs, in their order; as many run at once as there are processors."""
+    processors = len(os.sched_getaffinity(0))
+    waiting: collections.deque[tuple[_Key, concurrent.futures.Future[_Result]]]
+    waiting = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(processors) as pool:
+        for key, job in jobs:
+            waiting.append((key, pool.submit(job)))
+            # So many that none waits for another, and no more files are open than that.
+            if len(waiting) > 4 * processors:
+                done, result = waiting.popleft()
+                yield done, result.result()
+        for done, result in waiting:
+            yield done, result.result()
+
+
 def apply(root: str, planned: Plan, look: Look, reader: _as_user.Account | None = None) -> None:
     """Carry out a plan.
 
     Each file appears whole, by a rename within its directory, so a visitor gets the old one or the
-    new one, also when this is killed. Nothing is synced to disk: what a power failure takes, the
-    next run finds missing or different.
+    new one, also when this is killed. Only the record is synced to disk: what a power failure takes
+    of the others, the next run finds missing or different.
 
     :raises PublishError: when the space does not suffice, before the first change; or when a file
         can't be read or written any more.
@@ -371,27 +792,17 @@ def apply(root: str, planned: Plan, look: Look, reader: _as_user.Account | None 
         raise PublishError(
             f"The app's folder of {planned.unknown[0]} is not known. Ask the app first, or set folder."
         )
-    root = _real_root(root)
+    root = real_root(root)
     _refuse_lack_of_space(root, planned)
     try:
         _make_root(root)
         with contextlib.ExitStack() as stack:
-            sources = stack.enter_context(contextlib.closing(_Sources(reader)))
-            tree = stack.enter_context(contextlib.closing(_Tree(root)))
-            for path in planned.leftovers:
-                directory, name = posixpath.split(path)
-                os.unlink(name, dir_fd=tree.directory(directory))
-            for path in planned.directories:
-                directory, name = posixpath.split(path)
-                if name:
-                    os.mkdir(name, 0o700, dir_fd=tree.directory(directory))
-            for path in (*planned.directories, *planned.mended_directories):
-                _dress(tree.directory(path), look, look.directory_mode)
-            for path in planned.mended_files:
-                with tree.file(path) as file:
-                    _dress(file.fileno(), look, look.file_mode)
-            for copy in (*planned.added, *planned.replaced):
-                _publish(copy, tree, sources, look)
+            records = stack.enter_context(contextlib.closing(_static_records.Records(root)))
+            sources = stack.enter_context(contextlib.closing(Sources(reader)))
+            tree = stack.enter_context(contextlib.closing(Tree(root)))
+            _Publisher(planned, tree, sources, look, records).run()
+    except _precompress.CompressError as error:
+        raise PublishError(f"{error} What was published by then is whole.") from error
     except OSError as error:
         raise PublishError(
             f"{printable(str(error.filename or root))}: {error.strerror}. What was published by then is "
@@ -400,12 +811,18 @@ def apply(root: str, planned: Plan, look: Look, reader: _as_user.Account | None 
 
 
 def _refuse_lack_of_space(root: str, planned: Plan) -> None:
-    copies = [*planned.added, *planned.replaced]
+    files = [*planned.added, *planned.replaced]
     parent = root
     while not os.path.isdir(parent):
         parent = os.path.dirname(parent)
     free = os.statvfs(parent)
-    needed_bytes = sum(-(-copy.size_bytes // free.f_frsize) * free.f_frsize for copy in copies)
+    sizes = {}
+    for wanted in files:
+        # A sibling that is yet to be made is smaller than its file.
+        of = planned.wanted[wanted.entry.of or wanted.path].entry
+        size_bytes = wanted.entry.size_bytes if wanted.encoding is None else of.size_bytes
+        sizes[wanted.entry.sha256 or (of.sha256, wanted.encoding)] = size_bytes or 0
+    needed_bytes = sum(-(-size // free.f_frsize) * free.f_frsize for size in sizes.values())
     free_bytes = free.f_bavail * free.f_frsize
     if needed_bytes > free_bytes:
         raise PublishError(
@@ -413,9 +830,9 @@ def _refuse_lack_of_space(root: str, planned: Plan) -> None:
             "Nothing was changed. Make room, or set flask_static_root to a larger file system."
         )
     # A file system that makes inodes as it needs them (btrfs) says 0 of 0.
-    if free.f_files and len(copies) > free.f_favail:
+    if free.f_files and len(sizes) > free.f_favail:
         raise PublishError(
-            f"{len(copies)} files are to be published, and {parent} has {free.f_favail} inodes free. "
+            f"{len(sizes)} files are to be published, and {parent} has {free.f_favail} inodes free. "
             "Nothing was changed. Make room, or set flask_static_root to another file system."
         )
 
@@ -433,249 +850,231 @@ def _make_root(root: str) -> None:
             os.chmod(path, 0o755)
 
 
-def _dress(descriptor: int, look: Look, mode: int) -> None:
-    os.fchown(descriptor, look.uid, look.gid)
-    os.fchmod(descriptor, mode)
+class _Publisher:
+    """Carries out one plan."""
 
+    def __init__(
+        self,
+        planned: Plan,
+        tree: Tree,
+        sources: Sources,
+        look: Look,
+        records: _static_records.Records,
+    ) -> None:
+        self.planned = planned
+        self.tree = tree
+        self.sources = sources
+        self.look = look
+        self.records = records
+        self.there: dict[tuple[str | None, str | None], str] = {}
+        self.stale = set(planned.removed)
 
-def _publish(copy: Copy, tree: _Tree, sources: _Sources, look: Look) -> None:
-    directory, name = posixpath.split(copy.target)
-    descriptor = tree.directory(directory)
-    temporary = TEMPORARY + secrets.token_hex(8)
-    with sources.file(copy) as source:
+    def run(self) -> None:
+        """Carry it out."""
+        planned, look = self.planned, self.look
+        files = [*planned.added, *planned.replaced]
+        if files or planned.removed:
+            self.records.write(dataclasses.replace(planned.record, complete=False))
+        for path in planned.leftovers:
+            self._unlink(path)
+        for path in planned.directories:
+            directory, name = posixpath.split(path)
+            if name:
+                os.mkdir(name, 0o700, dir_fd=self.tree.directory(directory))
+        for path in (*planned.directories, *planned.mended_directories):
+            self._dress(self.tree.directory(path), look.directory_mode)
+        for wanted in planned.mended_files:
+            with self.tree.file(wanted.target) as file:
+                self._dress(file.fileno(), look.file_mode, wanted.entry.mtime)
+        changing = {wanted.path for wanted in files}
+        for path, wanted in planned.wanted.items():
+            if path not in changing:
+                self.there.setdefault(self._content(wanted), wanted.target)
+        replaced = {wanted.target for wanted in planned.replaced if wanted.entry.of}
+        self.stale |= replaced
+        self._publish(files)
+        for path in sorted(self.stale - replaced):
+            self._unlink(path)
+        if planned.manifest is not None:
+            _write_manifest(*planned.manifest)
+        if planned.pending:
+            self.records.write(planned.record)
+
+    def _content(self, wanted: Wanted) -> tuple[str | None, str | None]:
+        """Return what two files share that are the same."""
+        if wanted.encoding is None:
+            return wanted.entry.sha256, None
+        return self.planned.wanted[str(wanted.entry.of)].entry.sha256, wanted.encoding
+
+    def _publish(self, files: t.Sequence[Wanted]) -> None:
+        siblings: dict[str, list[Wanted]] = {}
+        for wanted in files:
+            if wanted.entry.of is not None:
+                siblings.setdefault(wanted.entry.of, []).append(wanted)
+        changing = {wanted.path for wanted in files}
+        alone = [of for of in siblings if of not in changing]
+        again: list[Wanted] = []
+
+        def jobs() -> t.Iterator[tuple[tuple[Wanted, str], t.Callable[[], None]]]:
+            begun = set()
+            for path in (*(w.path for w in files if w.entry.of is None), *alone):
+                wanted = self.planned.wanted[path]
+                if path in changing:
+                    self._forget_siblings(wanted)
+                    self._put(wanted)
+                for sibling in siblings.get(path, []):
+                    content = self._content(sibling)
+                    if sibling.encoding is None or content in self.there:
+                        self._put(sibling)
+                    elif content in begun:
+                        again.append(sibling)
+                    else:
+                        begun.add(content)
+                        yield self._compression(wanted, sibling, sibling.encoding)
+
+        for (wanted, temporary), _unused in _side_by_side(jobs()):
+            self._finish_sibling(wanted, temporary)
+        for wanted in again:
+            self._put(wanted)
+
+    def _forget_siblings(self, wanted: Wanted) -> None:
+        """Remove the siblings of what a file was before: none outlives it."""
+        for encoding in (_precompress.GZIP, _precompress.BROTLI):
+            path = f"{wanted.target}.{encoding}"
+            if path in self.stale:
+                self._unlink(path)
+
+    def _compression(
+        self, wanted: Wanted, sibling: Wanted, encoding: str
+    ) -> tuple[tuple[Wanted, str], t.Callable[[], None]]:
+        source = self.tree.file(wanted.target)
+        descriptor = self.tree.directory(posixpath.dirname(sibling.target))
+        temporary = TEMPORARY + secrets.token_hex(8)
+        target = os.open(temporary, _NEW_FILE, 0o600, dir_fd=descriptor)
+
+        def compress() -> None:
+            try:
+                with source:
+                    _precompress.compress(encoding, source.fileno(), target)
+                self._dress(target, self.look.file_mode, sibling.entry.mtime)
+            finally:
+                os.close(target)
+
+        return (sibling, temporary), compress
+
+    def _finish_sibling(self, wanted: Wanted, temporary: str) -> None:
+        directory, name = posixpath.split(wanted.target)
+        descriptor = self.tree.directory(directory)
+        size_bytes = os.lstat(temporary, dir_fd=descriptor).st_size
+        os.rename(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+        self._note(wanted, size_bytes)
+
+    def _note(self, wanted: Wanted, size_bytes: int) -> None:
+        self.there.setdefault(self._content(wanted), wanted.target)
+        if wanted.encoding is not None:
+            files = self.planned.record.files
+            files[wanted.path] = dataclasses.replace(files[wanted.path], size_bytes=size_bytes)
+
+    def _put(self, wanted: Wanted) -> None:
+        """Publish a file: by a link where its content is there, else by a copy."""
+        directory, name = posixpath.split(wanted.target)
+        temporary = TEMPORARY + secrets.token_hex(8)
+        there = self.there.get(self._content(wanted))
+        if there is None or not self._link(there, directory, temporary):
+            self._copy(wanted, directory, temporary)
+        descriptor = self.tree.directory(directory)
+        size_bytes = os.lstat(temporary, dir_fd=descriptor).st_size
+        os.rename(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+        # Of two names of one file, rename(2) leaves both.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=descriptor)
+        self._note(wanted, size_bytes)
+
+    def _link(self, there: str, directory: str, temporary: str) -> bool:
+        source_directory, source = posixpath.split(there)
+        descriptor = os.dup(self.tree.directory(source_directory))
         try:
-            with open(
+            os.link(
+                source,
                 temporary,
-                "wb",
-                opener=lambda path, _flags: os.open(path, _NEW_FILE, 0o600, dir_fd=descriptor),
-            ) as target:
-                shutil.copyfileobj(source, target, BLOCK_BYTES)
-                target.flush()
-                _dress(target.fileno(), look, look.file_mode)
-                os.utime(target.fileno(), (copy.mtime, copy.mtime))
-            os.rename(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+                src_dir_fd=descriptor,
+                dst_dir_fd=self.tree.directory(directory),
+                follow_symlinks=False,
+            )
+        except OSError:
+            # Some file systems have no hard links, and all have a limit.
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    def _copy(self, wanted: Wanted, directory: str, temporary: str) -> None:
+        descriptor = self.tree.directory(directory)
+        target = os.open(temporary, _NEW_FILE, 0o600, dir_fd=descriptor)
+        try:
+            if wanted.source is None:
+                of = self.planned.wanted[str(wanted.entry.of)]
+                with self.tree.file(of.target) as plain:
+                    _precompress.compress(str(wanted.encoding), plain.fileno(), target)
+            else:
+                digest = hashlib.sha256()
+                with self.sources.file(wanted.folder, wanted.source) as source:
+                    for block in iter(lambda: source.read(BLOCK_BYTES), b""):
+                        digest.update(block)
+                        _precompress.write_all(target, block)
+                if digest.hexdigest() != wanted.entry.sha256:
+                    raise PublishError(_changed_problem(os.path.join(wanted.folder, wanted.source)))
+            self._dress(target, self.look.file_mode, wanted.entry.mtime)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=descriptor)
+                os.unlink(temporary, dir_fd=self.tree.directory(directory))
             raise
+        finally:
+            os.close(target)
 
+    def _dress(self, descriptor: int, mode: int, mtime: int | None = None) -> None:
+        os.fchown(descriptor, self.look.uid, self.look.gid)
+        os.fchmod(descriptor, mode)
+        if mtime is not None:
+            os.utime(descriptor, (mtime, mtime))
 
-class _Rights:
-    """Within it, the kernel grants what it grants a user (seteuid(2)), and nothing of root's.
-
-    The user can't signal or trace us meanwhile: the real and the saved user id stay root's
-    (kill(2); ptrace(2), "Ptrace access mode checking").
-    """
-
-    def __init__(self, who: _as_user.Account | None) -> None:
-        self._who = who if who is not None and _as_user.require_switch(who) else None
-        self._own = (os.geteuid(), os.getegid(), os.getgroups())
-
-    def __enter__(self) -> None:
-        if self._who is not None:
-            os.setgroups(self._who.groups)
-            os.setegid(self._who.gid)
-            os.seteuid(self._who.uid)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: types.TracebackType | None,
-    ) -> None:
-        if self._who is not None:
-            uid, gid, groups = self._own
-            os.seteuid(uid)
-            os.setegid(gid)
-            os.setgroups(groups)
-
-
-class _Tree:
-    """A directory tree that is entered by descriptors, so no link in it leads anywhere.
-
-    What fails is an OSError that names the path in full.
-
-    :param path: of its top, which may be reached by links.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.path = os.path.realpath(path)
-        self._top = os.open(self.path, _DIRECTORY)
-        # Files come directory by directory, so the last one serves for most.
-        self._last = ("", self._top)
-
-    def close(self) -> None:
-        """Close what is open."""
-        self._forget()
-        os.close(self._top)
-
-    def _forget(self) -> None:
-        path, descriptor = self._last
-        self._last = ("", self._top)
-        if path:
-            os.close(descriptor)
-
-    def directory(self, path: str) -> int:
-        """Return a descriptor of a directory, good until another one is asked for."""
-        if path != self._last[0]:
-            self._forget()
-            if path:
-                with self._naming(path):
-                    self._last = (path, self._enter(path))
-        return self._last[1]
-
-    def _enter(self, path: str) -> int:
-        descriptor = os.dup(self._top)
-        for name in path.split("/"):
-            outer = descriptor
-            try:
-                descriptor = os.open(name, _DIRECTORY, dir_fd=outer)
-            finally:
-                os.close(outer)
-        return descriptor
-
-    def file(self, path: str) -> t.BinaryIO:
-        """Open a plain file to read."""
+    def _unlink(self, path: str) -> None:
         directory, name = posixpath.split(path)
-        parent = self.directory(directory)
-        with self._naming(path):
-            descriptor = os.open(name, _FILE, dir_fd=parent)
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                os.close(descriptor)
-                raise OSError(errno.ESTALE, "is no plain file any more")
-        return os.fdopen(descriptor, "rb")
-
-    def entries(self, hidden: bool) -> t.Iterator[tuple[str, os.stat_result]]:
-        """Yield every path in the tree with what is there; a directory's files before those below.
-
-        :param hidden: whether to look into directories whose names begin with a dot.
-        """
-        return self._entries(self._top, "", hidden, 0)
-
-    def _entries(
-        self, descriptor: int, relative: str, hidden: bool, depth: int
-    ) -> t.Iterator[tuple[str, os.stat_result]]:
-        directories = []
-        for name in sorted(os.listdir(descriptor)):
-            try:
-                status = os.lstat(name, dir_fd=descriptor)
-            except FileNotFoundError:
-                continue
-            yield relative + name, status
-            if stat.S_ISDIR(status.st_mode) and (hidden or not name.startswith(".")):
-                directories.append(name)
-        for name in directories:
-            path = relative + name
-            if depth == DEPTH_LIMIT:
-                place = printable(os.path.join(self.path, path))
-                raise PublishError(
-                    f"{place} lies deeper than {DEPTH_LIMIT} directories. Move it up."
-                )
-            with self._naming(path):
-                inner = os.open(name, _DIRECTORY, dir_fd=descriptor)
-            try:
-                yield from self._entries(inner, f"{path}/", hidden, depth + 1)
-            finally:
-                os.close(inner)
-
-    @contextlib.contextmanager
-    def _naming(self, path: str) -> t.Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, os.path.join(self.path, path)) from None
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.tree.directory(directory))
 
 
-class _Sources:
-    """The app's folders, read with the rights of its user.
-
-    :param reader: that user; ``None`` reads with our own rights.
-    """
-
-    def __init__(self, reader: _as_user.Account | None) -> None:
-        try:
-            self._rights = _Rights(reader)
-        except _as_user.AsUserError as error:
-            raise PublishError(str(error)) from error
-        self._reader = reader.name if reader else _as_user.user_name(os.geteuid())
-        self._trees: dict[str, _Tree] = {}
-        self._stack = contextlib.ExitStack()
-
-    def close(self) -> None:
-        """Close what is open."""
-        self._stack.close()
-
-    def open(self, url: str, folder: str) -> _Tree:
-        """Open the folder of a mount.
-
-        :raises PublishError: when it isn't there, or can't be read.
-        """
-        if not os.path.isabs(folder):
-            raise PublishError(f"The app's folder of {url} is {folder!r}. It has to be absolute.")
-        try:
-            return self._tree(folder)
-        except (FileNotFoundError, NotADirectoryError):
-            raise PublishError(
-                f"The app says that {url} is {printable(folder)}, which is no directory of this host. Make "
-                "that folder part of the package, or take its static_folder out of the app."
-            ) from None
-        except OSError as error:
-            raise self._explained(error) from error
-
-    def _tree(self, folder: str) -> _Tree:
-        if folder not in self._trees:
-            with self._rights:
-                self._trees[folder] = self._stack.enter_context(contextlib.closing(_Tree(folder)))
-        return self._trees[folder]
-
-    def entries(self, tree: _Tree) -> list[tuple[str, os.stat_result]]:
-        """Return what a folder holds, as :meth:`_Tree.entries` does.
-
-        :raises PublishError: when a directory can't be read.
-        """
-        try:
-            with self._rights:
-                return list(tree.entries(hidden=False))
-        except OSError as error:
-            raise self._explained(error) from error
-
-    def file(self, copy: Copy) -> t.BinaryIO:
-        """Open a file.
-
-        :raises PublishError: when it can't be read, or is another thing by now.
-        """
-        try:
-            tree = self._tree(copy.folder)
-            with self._rights:
-                return tree.file(copy.source)
-        except OSError as error:
-            raise self._explained(error) from error
-
-    def _explained(self, error: OSError) -> PublishError:
-        path = printable(os.fsdecode(error.filename))
-        if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            return PublishError(_link_problem(path))
-        if error.errno in (errno.ENOENT, errno.ESTALE):
-            return PublishError(
-                f"{path} was changed while it was read. Run the playbook again when that is over."
-            )
-        if error.errno in (errno.EACCES, errno.EPERM):
-            return PublishError(
-                f"{self._reader} can't read {path}, and only what the app can read is published. Let "
-                f"{self._reader} read it, or take it out of the static folder."
-            )
-        return PublishError(f"{path}: {error.strerror}")
+def _write_manifest(path: str, content: bytes) -> None:
+    """Write the manifest after the files that it names; every app may read it."""
+    temporary = os.path.join(os.path.dirname(path), TEMPORARY + secrets.token_hex(8))
+    try:
+        descriptor = os.open(temporary, _NEW_FILE, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(descriptor, 0o644)
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
 
 
-def known_file(copies: t.Iterable[Copy]) -> dict[str, t.Any] | None:
+def known_file(files: t.Iterable[Wanted]) -> dict[str, t.Any] | None:
     """Return a file of a mount that a proof can ask for: the first style sheet, script, or other.
 
     :return: its ``path`` below the mount and its ``size`` in bytes; ``None`` when there is none.
     """
     order = {".css": 0, ".js": 1, ".mjs": 1}
     found = min(
-        (copy for copy in copies if copy.size_bytes and printable(copy.source) == copy.source),
-        key=lambda copy: (order.get(posixpath.splitext(copy.source)[1], 2), copy.source),
+        (
+            (order.get(posixpath.splitext(wanted.source)[1], 2), wanted.source, wanted)
+            for wanted in files
+            if wanted.source is not None
+            and not wanted.second_name
+            and wanted.entry.size_bytes
+            and printable(wanted.source) == wanted.source
+        ),
         default=None,
     )
-    return {"path": found.source, "size": found.size_bytes} if found else None
+    return {"path": found[1], "size": found[2].entry.size_bytes} if found else None

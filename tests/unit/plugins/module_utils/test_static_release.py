@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import stat
@@ -11,17 +12,24 @@ from pathlib import Path
 import pytest
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _as_user,
+    _precompress,
+    _static_prune,
+    _static_records,
     _static_release,
+    _static_tree,
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._static_release import (
-    Copy,
     Look,
     Mount,
+    Options,
     Plan,
-    PublishError,
+    Wanted,
     apply,
     known_file,
     plan,
+)
+from ansible_collections.flaskworks.static_media.plugins.module_utils._static_tree import (
+    PublishError,
     printable,
 )
 from hypothesis import given
@@ -39,6 +47,7 @@ class Site:
         self.directory = directory
         self.root = directory / "published"
         self.mounts: list[Mount] = []
+        self.options = Options()
 
     def mount(self, url: str, **files: str) -> Path:
         folder = self.directory / f"folder{len(self.mounts)}"
@@ -56,7 +65,7 @@ class Site:
             os.utime(path, (mtime, mtime))
 
     def plan(self, look: Look = OWN, reader: _as_user.Account | None = None) -> Plan:
-        return plan(str(self.root), self.mounts, look, reader)
+        return plan(str(self.root), self.mounts, look, reader, self.options)
 
     def publish(self, look: Look = OWN, reader: _as_user.Account | None = None) -> Plan:
         planned = self.plan(look, reader)
@@ -67,7 +76,7 @@ class Site:
         return {
             str(path.relative_to(self.root)): path.read_text()
             for path in self.root.rglob("*")
-            if path.is_file()
+            if path.is_file() and path.parent != self.root / _static_records.DIRECTORY
         }
 
     def etag(self, path: str) -> tuple[int, int]:
@@ -81,8 +90,13 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-def targets(copies: t.Iterable[Copy]) -> list[str]:
-    return [copy.target for copy in copies]
+def targets(files: t.Iterable[Wanted]) -> list[str]:
+    return [wanted.target for wanted in files]
+
+
+def mtime(text: str) -> int:
+    """The time that a content is published with."""
+    return _static_records.content_mtime(hashlib.sha256(text.encode()).hexdigest())
 
 
 def mode(path: Path) -> int:
@@ -99,10 +113,12 @@ def test_the_tree_mirrors_the_urls(site: Site) -> None:
         "admin/static/admin.js": "c",
     }
     assert planned.directories == ["", "admin", "admin/static", "static", "static/css"]
-    assert {mode(path) for path in site.root.rglob("*") if path.is_file()} == {0o640}
-    directories = {mode(path) for path in [site.root, *site.root.rglob("*")] if path.is_dir()}
-    assert directories == {0o750}
-    assert site.etag("static/logo.svg") == (WHEEL_TIME, 1)
+    assert {mode(site.root / path) for path in site.published()} == {0o640}
+    assert {mode(site.root / path) for path in planned.directories} == {0o750}
+    # Nobody but root reads a record.
+    records = site.root / _static_records.DIRECTORY
+    assert (mode(records), {mode(path) for path in records.iterdir()}) == (0o700, {0o600})
+    assert site.etag("static/logo.svg") == (mtime("b"), 1)
 
 
 def test_a_plan_changes_nothing(site: Site) -> None:
@@ -145,7 +161,7 @@ def test_same_content_keeps_its_etag_whatever_its_time(site: Site) -> None:
     site.publish()
     site.write(folder, {"app.css": "a"}, mtime=WHEEL_TIME + 5000)
     assert not site.publish().changed
-    assert site.etag("static/app.css") == (WHEEL_TIME, 1)
+    assert site.etag("static/app.css") == (mtime("a"), 1)
 
 
 def test_new_content_brings_its_own_time(site: Site) -> None:
@@ -153,7 +169,7 @@ def test_new_content_brings_its_own_time(site: Site) -> None:
     site.publish()
     site.write(folder, {"app.css": "b"}, mtime=WHEEL_TIME + 5000)
     assert targets(site.publish().replaced) == ["static/app.css"]
-    assert site.etag("static/app.css") == (WHEEL_TIME + 5000, 1)
+    assert site.etag("static/app.css") == (mtime("b"), 1)
     assert site.published() == {"static/app.css": "b"}
 
 
@@ -174,13 +190,16 @@ def test_an_etag_never_comes_back_for_other_content(
         assert seen.setdefault(site.etag("static/app.css"), content) == content
 
 
-def test_files_of_an_earlier_version_stay(site: Site) -> None:
+def test_files_of_an_earlier_release_stay(site: Site) -> None:
     folder = site.mount("/static/", old_css="a", new_css="b")
     site.publish()
     (folder / "old.css").unlink()
     planned = site.publish()
-    assert (planned.changed, planned.kept) == (False, 1)
+    # It is another release, so it has a record; that is all.
+    assert planned.lines() == [f"+ .releases/{planned.record.release}.json"]
+    assert planned.kept == 1
     assert (site.root / "static/old.css").read_text() == "a"
+    assert not site.plan().changed
 
 
 def test_what_a_killed_run_left_is_removed_and_nothing_else(site: Site) -> None:
@@ -262,7 +281,7 @@ def test_modes_are_mended_and_content_is_not_touched(site: Site, where: str) -> 
     planned = site.publish()
     assert planned.lines() == [f"o {where}" if where.endswith("css") else f"o {where}/"]
     assert mode(site.root / where) == (0o640 if where.endswith("css") else 0o750)
-    assert site.etag("static/app.css") == (WHEEL_TIME, 1)
+    assert site.etag("static/app.css") == (mtime("a"), 1)
 
 
 @pytest.mark.usefixtures("as_root")
@@ -301,7 +320,7 @@ def test_any_name_is_published(site: Site, name: str) -> None:
     planned = site.publish()
     assert site.published() == {f"static/{name}": "a"}
     assert not site.plan().changed
-    assert len("".join(f"{line}\n" for line in planned.lines()).splitlines()) == 3
+    assert len("".join(f"{line}\n" for line in planned.lines()).splitlines()) == 4
     "".join(planned.lines()).encode("utf-8")
 
 
@@ -332,7 +351,7 @@ def test_many_links_are_named_at_once(site: Site) -> None:
         (folder / f"{number}.css").symlink_to("/etc/hostname")
     with pytest.raises(PublishError) as refused:
         site.plan()
-    assert str(refused.value).count("is a link") == _static_release.PROBLEMS_SHOWN
+    assert str(refused.value).count("is a link") == _static_tree.PROBLEMS_SHOWN
     assert "And 4 more" in str(refused.value)
 
 
@@ -346,7 +365,7 @@ def test_the_folder_itself_may_be_reached_by_a_link(site: Site) -> None:
     current = site.directory / "current"
     current.symlink_to(folder)
     site.mounts = [Mount("/static/", str(current))]
-    assert site.publish().copies["static/app.css"].folder == str(folder)
+    assert site.publish().wanted["static/app.css"].folder == str(folder)
 
 
 @pytest.mark.parametrize("swapped", ["css", "css/app.css"])
@@ -570,7 +589,7 @@ def test_a_relative_folder_is_refused(site: Site) -> None:
 
 def test_a_folder_too_deep_is_refused(site: Site) -> None:
     folder = site.mount("/static/")
-    folder.joinpath(*["d"] * (_static_release.DEPTH_LIMIT + 1)).mkdir(parents=True)
+    folder.joinpath(*["d"] * (_static_tree.DEPTH_LIMIT + 1)).mkdir(parents=True)
     with pytest.raises(PublishError, match="deeper than 64 directories"):
         site.plan()
 
@@ -608,9 +627,15 @@ def test_no_descriptor_is_left_open(site: Site) -> None:
     ],
 )
 def test_the_known_file_is_the_same_each_time(names: list[str], chosen: str | None) -> None:
-    copies = [
-        Copy("/static/", "/f", name, f"static/{name}", 0 if name == "empty.css" else 7, 0)
+    files = [
+        Wanted(
+            f"static/{name}",
+            _static_records.Entry(0 if name == "empty.css" else 7, 0, "sha256"),
+            "/static/",
+            "/f",
+            name,
+        )
         for name in names
     ]
     expected = {"path": chosen, "size": 7} if chosen else None
-    assert known_file(copies) == known_file(reversed(copies)) == expected
+    assert known_file(files) == known_file(reversed(files)) == expected
