@@ -51,6 +51,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self._refuse(name, _settings.description_problems(values))
         settings = _settings.resolve(values)
         settings["host"] = self._ask_host(values, variables)
+        settings["static"]["encodings"] = _settings.static_encodings(values, settings["host"])
         self._refuse(name, _settings.host_problems(values, settings["host"]))
         if arguments["ask_deployed_app"]:
             deployed = self._ask_app(values, {**arguments, "on_contradiction": "report"}, variables)

@@ -394,12 +394,13 @@ def _value_problems(values: Values) -> t.Iterator[Problem]:
             "the app needs rwx there and nobody else may write",
             "Write '2750', or '2755' where every user of the host may read uploads",
         )
+    regex = values.get("flask_static_fingerprint_regex")
     try:
-        re.compile(values["flask_static_fingerprint_regex"])
+        re.compile(regex or "")
     except re.error as error:
         yield Problem(
             "flask_static_fingerprint_regex",
-            values["flask_static_fingerprint_regex"],
+            regex,
             str(error),
             "Write a regular expression such as '-[0-9a-f]{32}[.]'",
         )
@@ -465,6 +466,10 @@ def _owned_env(values: Values) -> dict[str, tuple[str, t.Any]]:
         f"{prefix}_UPLOAD_FOLDER": ("flask_media_root", values["flask_media_root"]),
         f"{prefix}_MEDIA_ROOT": ("flask_media_root", values["flask_media_root"]),
         f"{prefix}_MEDIA_URL": ("flask_media_url", values["flask_media_url"]),
+        f"{prefix}_STATIC_MANIFEST": (
+            "flask_static_fingerprint",
+            _static_manifest(values) if values["flask_static_fingerprint"] else None,
+        ),
         f"{prefix}_MAX_CONTENT_LENGTH": (
             "flask_app_max_content_length",
             _size_or_none(values.get("flask_app_max_content_length")),
@@ -506,6 +511,24 @@ def _env_problems(values: Values) -> t.Iterator[Problem]:
             )
 
 
+def _static_manifest(values: Values) -> str:
+    """Return where the app finds the fingerprinted names of its release."""
+    return posixpath.join(values["flask_app_virtualenv"], "static_manifest.json")
+
+
+def static_encodings(values: Values, host: t.Mapping[str, t.Any]) -> list[str]:
+    """Return the encodings of the siblings that Nginx is to send.
+
+    :param host: the answer of the module ``flask_host_info``.
+    """
+    if not values["flask_static_precompress"]:
+        return []
+    # Before Nginx is installed: every distribution's has the one module and needs a package for the other.
+    modules = host.get("nginx") or {"gzip_static": True, "brotli_static": False}
+    named = {"gz": modules["gzip_static"], "br": modules["brotli_static"]}
+    return [encoding for encoding, there in named.items() if there]
+
+
 def derived_env(values: Values) -> dict[str, t.Any]:
     """Return the app's environment as far as it follows from other variables.
 
@@ -533,7 +556,11 @@ def resolve(values: Values) -> Settings:
             "run_directory": f"/run/{name}",
             "gunicorn_file": posixpath.join(posixpath.dirname(env_file), "gunicorn.conf.py"),
         },
-        "static": {**_section(values, "flask_static_"), "root": static_root},
+        "static": {
+            **_section(values, "flask_static_"),
+            "root": static_root,
+            "manifest": _static_manifest(values),
+        },
         "media": {
             **_section(values, "flask_media_"),
             "root": media_root,

@@ -58,8 +58,7 @@ def signature(status: os.stat_result) -> Signature:
     return Signature(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
-@dataclasses.dataclass(frozen=True)
-class Entry:
+class Entry(t.NamedTuple):
     """A file of a release.
 
     :ivar size_bytes: of what is published; ``None`` while a sibling is yet to be made.
@@ -85,10 +84,11 @@ class Entry:
 
     def to_json(self) -> dict[str, t.Any]:
         """Return what JSON can hold, less what is as by default."""
+        missing = object()
         return {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.default is dataclasses.MISSING or getattr(self, field.name) != field.default
+            name: value
+            for name, value in zip(self._fields, self)
+            if value != self._field_defaults.get(name, missing)
         }
 
     @classmethod

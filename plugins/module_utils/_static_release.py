@@ -195,6 +195,8 @@ class Plan:
     @property
     def writes_record(self) -> bool:
         """Whether the release's record differs from what it was."""
+        if self.previous == self.record:
+            return False
         return self.previous is None or _unsigned(self.previous) != _unsigned(self.record)
 
     @property
@@ -206,7 +208,7 @@ class Plan:
 def _unsigned(record: Record) -> Record:
     """Return a record less what only saves the next run from reading."""
     files = {
-        path: dataclasses.replace(entry, source=None, shrinks=None) if entry.source else entry
+        path: entry._replace(source=None, shrinks=None) if entry.source else entry
         for path, entry in record.files.items()
     }
     return dataclasses.replace(record, files=files, reader=None)
@@ -293,7 +295,7 @@ def listing(root: str) -> tuple[dict[str, os.stat_result], list[str]]:
     with contextlib.closing(tree):
         found = {"": os.fstat(tree.directory(""))}
         for path, status in tree.entries(hidden=True, but=_static_records.DIRECTORY):
-            if posixpath.basename(path).startswith(TEMPORARY) and stat.S_ISREG(status.st_mode):
+            if f"/{TEMPORARY}" in f"/{path}" and stat.S_ISREG(status.st_mode):
                 leftovers.append(path)
             else:
                 found[path] = status
@@ -451,9 +453,9 @@ class _Planner:
             if path in self.fingerprinted or (regex is not None and regex.search(f"/{path}")):
                 if self._had_other_content(path, entry):
                     self.result.changed_names.append(path)
-                    entry = dataclasses.replace(entry, changed_under_its_name=True)
+                    entry = entry._replace(changed_under_its_name=True)
                 else:
-                    entry = dataclasses.replace(entry, immutable=True)
+                    entry = entry._replace(immutable=True)
                 self.entries[path] = entry
 
     def _had_other_content(self, path: str, entry: Entry) -> bool:
@@ -486,8 +488,8 @@ class _Planner:
                             "flask_static_precompress to false."
                         )
                     own = own._replace(
-                        entry=dataclasses.replace(
-                            own.entry, mtime=entry.mtime, immutable=entry.immutable, of=path
+                        entry=own.entry._replace(
+                            mtime=entry.mtime, immutable=entry.immutable, of=path
                         )
                     )
                 elif entry.shrinks:
@@ -530,15 +532,13 @@ class _Planner:
             path = _fingerprints.fingerprinted_name(wanted.path, entry.sha256)
             if path in self.result.wanted:
                 continue
-            own = dataclasses.replace(
-                entry, immutable=True, source=None, changed_under_its_name=False
-            )
+            own = entry._replace(immutable=True, source=None, changed_under_its_name=False)
             second = wanted._replace(path=path, entry=own, second_name=True)
             self.result.wanted[path] = second
             for encoding in self.options.encodings:
                 sibling = self.result.wanted.get(f"{wanted.path}.{encoding}")
                 if sibling is not None and sibling.entry.of == wanted.path:
-                    own = dataclasses.replace(sibling.entry, immutable=True, source=None, of=path)
+                    own = sibling.entry._replace(immutable=True, source=None, of=path)
                     self.result.wanted[f"{path}.{encoding}"] = sibling._replace(
                         path=f"{path}.{encoding}", entry=own, second_name=True
                     )
@@ -691,12 +691,12 @@ class _Planner:
         for path, wanted in self.result.wanted.items():
             entry = wanted.entry
             if wanted.encoding is not None and wanted.target in existing:
-                entry = dataclasses.replace(entry, size_bytes=existing[wanted.target].st_size)
+                entry = entry._replace(size_bytes=existing[wanted.target].st_size)
             record.files[path] = entry
         if self.result.previous is not None:
             for path, entry in self.result.previous.files.items():
                 if path not in record.files:
-                    record.files[path] = dataclasses.replace(entry, past=True, source=None)
+                    record.files[path] = entry._replace(past=True, source=None)
 
     def _content_id(self) -> str:
         digest = hashlib.sha256()
@@ -933,7 +933,7 @@ class _Publisher:
                         yield self._compression(wanted, sibling, sibling.encoding)
 
         for (wanted, temporary), _unused in _side_by_side(jobs()):
-            self._finish_sibling(wanted, temporary)
+            self._finish(wanted, temporary)
         for wanted in again:
             self._put(wanted)
 
@@ -962,33 +962,30 @@ class _Publisher:
 
         return (sibling, temporary), compress
 
-    def _finish_sibling(self, wanted: Wanted, temporary: str) -> None:
+    def _finish(self, wanted: Wanted, temporary: str) -> None:
+        """Let a file appear that is ready by a temporary name."""
         directory, name = posixpath.split(wanted.target)
         descriptor = self.tree.directory(directory)
-        size_bytes = os.lstat(temporary, dir_fd=descriptor).st_size
-        os.rename(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
-        self._note(wanted, size_bytes)
-
-    def _note(self, wanted: Wanted, size_bytes: int) -> None:
-        self.there.setdefault(self._content(wanted), wanted.target)
         if wanted.encoding is not None:
+            size_bytes = os.lstat(temporary, dir_fd=descriptor).st_size
             files = self.planned.record.files
-            files[wanted.path] = dataclasses.replace(files[wanted.path], size_bytes=size_bytes)
+            files[wanted.path] = files[wanted.path]._replace(size_bytes=size_bytes)
+        os.rename(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+        self.there.setdefault(self._content(wanted), wanted.target)
 
     def _put(self, wanted: Wanted) -> None:
         """Publish a file: by a link where its content is there, else by a copy."""
-        directory, name = posixpath.split(wanted.target)
+        directory, _name = posixpath.split(wanted.target)
         temporary = TEMPORARY + secrets.token_hex(8)
         there = self.there.get(self._content(wanted))
-        if there is None or not self._link(there, directory, temporary):
+        linked = there is not None and self._link(there, directory, temporary)
+        if not linked:
             self._copy(wanted, directory, temporary)
-        descriptor = self.tree.directory(directory)
-        size_bytes = os.lstat(temporary, dir_fd=descriptor).st_size
-        os.rename(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
-        # Of two names of one file, rename(2) leaves both.
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=descriptor)
-        self._note(wanted, size_bytes)
+        self._finish(wanted, temporary)
+        if linked:
+            # Of two names of one file, rename(2) leaves both.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=self.tree.directory(directory))
 
     def _link(self, there: str, directory: str, temporary: str) -> bool:
         source_directory, source = posixpath.split(there)

@@ -71,6 +71,12 @@ ipv6:
   returned: always
   type: bool
   sample: true
+nginx:
+  description:
+    - Modules of the Nginx that is installed, compiled in or loaded by its configuration, for precompressed files. Null where there is no Nginx.
+  returned: always
+  type: dict
+  sample: {gzip_static: true, brotli_static: false}
 listeners:
   description: Who listens on O(port). Process and pid are null where they are not to be seen.
   returned: always
@@ -99,7 +105,7 @@ directories:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _host
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _host, _nginx_modules
 
 
 def main() -> None:
@@ -122,6 +128,7 @@ def main() -> None:
         package_manager=package_manager,
         service_manager=_host.service_manager(),
         ipv6=_host.has_ipv6(),
+        nginx=_nginx_modules.static_modules(),
         listeners=_host.listeners(module.params["port"]),
         app_process_id=_host.bound_process(module.params["bind"])
         or _host.service_process(module.params["service"]),

@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _as_user,
-    _precompress,
-    _static_prune,
     _static_records,
     _static_release,
     _static_tree,

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, the flaskworks.static_media authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection. It can have breaking changes at any time.
+
+"""Which of Nginx's modules for static files this host's Nginx has, compiled in or loaded."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import typing as t
+
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _glob,
+    _nginx_syntax,
+    _nginx_tree,
+)
+
+# Of ngx_brotli, whose two modules Debian packages one by one.
+BROTLI_STATIC = "ngx_http_brotli_static_module"
+
+
+def static_modules() -> dict[str, bool] | None:
+    """Return whether Nginx has ``gzip_static`` and ``brotli_static``; ``None`` without Nginx."""
+    binary = _nginx_tree.find_binary(None)
+    if binary is None:
+        return None
+    finished = subprocess.run(
+        [binary, "-V"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    text = finished.stdout.decode("utf-8", "replace")
+    try:
+        build = _nginx_tree.parse_build(binary, text)
+    except _nginx_tree.NginxError:
+        # Whoever changes its configuration says so.
+        return None
+    loaded = loaded_modules(build.conf_file)
+    return {
+        "gzip_static": "--with-http_gzip_static_module" in text,
+        "brotli_static": BROTLI_STATIC in loaded or _is_compiled_in(text, "brotli"),
+    }
+
+
+def _is_compiled_in(text: str, name: str) -> bool:
+    arguments = re.search(r"^configure arguments:(.*)$", text, re.MULTILINE)
+    return any(
+        word.startswith("--add-module=") and name in os.path.basename(word.rstrip("/"))
+        for word in shlex.split(arguments[1] if arguments else "")
+    )
+
+
+def loaded_modules(conf_file: str) -> set[str]:
+    """Return the names of the modules that a configuration loads.
+
+    Only main level is looked at, since ``load_module`` is allowed nowhere else.
+    """
+    found: set[str] = set()
+    seen: set[str] = set()
+    waiting = [conf_file]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for directive in _main_level(path):
+            arguments = directive.arguments
+            if directive.name == "load_module" and arguments:
+                found.add(os.path.splitext(os.path.basename(arguments[0]))[0])
+            elif directive.name == "include" and arguments:
+                pattern = os.path.join(os.path.dirname(conf_file), arguments[0])
+                waiting += _glob.expand(pattern, _names)
+    return found
+
+
+def _main_level(path: str) -> t.Iterator[_nginx_syntax.Directive]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            for item in _nginx_syntax.parse(file.read()):
+                if isinstance(item, _nginx_syntax.Directive) and not item.parents:
+                    yield item
+    except (OSError, _nginx_syntax.NginxSyntaxError):
+        # Nginx would not read on either.
+        return
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory or "/")
+    except OSError:
+        return []
