@@ -63,9 +63,9 @@ def proven(path: str, content: bytes) -> t.Iterator[str]:
 
 
 def _of_digest(values: dict[str, t.Any]) -> t.Iterator[str]:
-    for name, fingerprinted in values.items():
-        if fingerprinted != name and _DIGEST_NAME.search(str(fingerprinted)):
-            yield str(fingerprinted)
+    for fingerprinted in _strings(list(values.values())):
+        if _DIGEST_NAME.search(fingerprinted):
+            yield fingerprinted
 
 
 def _of_vite(values: dict[str, t.Any]) -> t.Iterator[str]:
