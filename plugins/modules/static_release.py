@@ -388,6 +388,10 @@ def _prune(module: AnsibleModule) -> None:
 
 def _publish(module: AnsibleModule) -> None:
     root = module.params["root"]
+    if module.params["mounts"] is None:
+        raise PublishError(
+            "mounts is null. Write the app's mounts, or [] for an app without files."
+        )
     mounts = [
         Mount(mount["url"], mount["folder"], mount["endpoint"]) for mount in module.params["mounts"]
     ]

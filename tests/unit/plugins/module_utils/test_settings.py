@@ -140,6 +140,11 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
         "flask_app_env.FLASK_UPLOAD_FOLDER",
         "Set flask_media_root instead",
     ),
+    (
+        {"flask_app_env": {"FLASK_STATIC_MANIFEST": "/srv/x"}},
+        "flask_app_env.FLASK_STATIC_MANIFEST",
+        "Set flask_static_fingerprint instead",
+    ),
     ({"flask_app_env_prefix": "1X"}, "flask_app_env_prefix", "FLASK"),
     ({"flask_verify_sample_files": -1}, "flask_verify_sample_files", "0 or more"),
 ]
@@ -182,6 +187,35 @@ def test_is_refused(changes: dict[str, t.Any], variable: str, words: str) -> Non
 )
 def test_is_taken(changes: dict[str, t.Any]) -> None:
     assert _settings.description_problems(description(**changes)) == []
+
+
+def test_the_app_is_told_of_its_manifest_only_when_there_is_one() -> None:
+    settings = _settings.resolve(description())
+    assert "FLASK_STATIC_MANIFEST" not in settings["app"]["env"]
+    settings = _settings.resolve(
+        description(flask_static_fingerprint=True, flask_app_virtualenv="/srv/venv")
+    )
+    manifest = "/srv/venv/static_manifest.json"
+    assert settings["app"]["env"]["FLASK_STATIC_MANIFEST"] == manifest
+    assert settings["static"]["manifest"] == manifest
+
+
+@pytest.mark.parametrize(
+    ("modules", "encodings"),
+    [
+        (None, ["gz"]),
+        ({"gzip_static": True, "brotli_static": False}, ["gz"]),
+        ({"gzip_static": True, "brotli_static": True}, ["gz", "br"]),
+        ({"gzip_static": False, "brotli_static": True}, ["br"]),
+        ({"gzip_static": False, "brotli_static": False}, []),
+    ],
+)
+def test_siblings_are_of_the_encodings_that_nginx_sends(
+    modules: dict[str, bool] | None, encodings: list[str]
+) -> None:
+    host = {"nginx": modules}
+    assert _settings.static_encodings(description(), host) == encodings
+    assert _settings.static_encodings(description(flask_static_precompress=False), host) == []
 
 
 def test_every_problem_is_told_at_once() -> None:

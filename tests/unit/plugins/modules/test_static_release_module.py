@@ -131,3 +131,79 @@ def test_a_long_list_is_cut_and_counted(
     answer = run_module("static_release", check=True, **arguments)
     assert (answer["added"], len(answer["paths"]["added"])) == (1102, 20)
     assert answer["diff"]["after"].splitlines()[-1] == "and 106 more"
+
+
+def test_pruning_says_in_check_mode_what_a_run_does(
+    run_module: Module, arguments: dict[str, t.Any], tmp_path: Path
+) -> None:
+    run_module("static_release", **arguments, release="one")
+    (tmp_path / "folder/css/app.css").unlink()
+    run_module("static_release", **arguments, release="two")
+    pruning = {"root": arguments["root"], "state": "pruned", "keep_releases": 0}
+    promised = run_module("static_release", check=True, **pruning)
+    assert promised["diff"]["after"].splitlines() == [
+        "- static/css/app.css",
+        "- static/css/",
+        "- .releases/one.json",
+    ]
+    assert run_module("static_release", **pruning) == promised
+    documented = yaml.safe_load(static_release.RETURN)
+    pruned = {
+        key
+        for key, value in documented.items()
+        if "state=pruned" in value["returned"] or value["returned"] == "success"
+    }
+    assert promised.keys() - {"changed", "diff", "invocation"} == pruned
+    assert (promised["removed"], promised["pruned"], promised["releases"]) == (1, ["one"], ["two"])
+    assert not run_module("static_release", **pruning)["changed"]
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"state": "pruned"}, "Say which releases stay"),
+        ({"state": "pruned", "keep": ["../x"]}, "no id of a release"),
+        ({"mounts": None}, "mounts"),
+        ({"release": "../x"}, "no id of a release"),
+        ({"fingerprint_regex": "("}, "is no regular expression"),
+        ({"precompress": ["zip"]}, "must be one or more of"),
+    ],
+)
+def test_bad_releases_are_refused(
+    run_module: Module,
+    arguments: dict[str, t.Any],
+    change: dict[str, t.Any],
+    words: str,
+    check: bool,
+) -> None:
+    answer = run_module("static_release", check=check, **{**arguments, **change})
+    assert words in answer["msg"]
+    assert not os.path.exists(arguments["root"])
+
+
+def test_precompressed_and_fingerprinted_files_are_counted(
+    run_module: Module, arguments: dict[str, t.Any], tmp_path: Path
+) -> None:
+    (tmp_path / "folder/large.css").write_text("body {}\n" * 999)
+    manifest = tmp_path / "static_manifest.json"
+    options = {"precompress": ["gz"], "fingerprint": True, "manifest": str(manifest)}
+    promised = run_module("static_release", check=True, **arguments, **options)
+    answer = run_module("static_release", **arguments, **options)
+    assert answer == promised
+    # Three files, each by two names; of one of them a sibling, by two names too.
+    assert (answer["added"], answer["precompressed"], answer["immutable"]) == (8, 2, 4)
+    assert answer["mounts"][0]["files"] == 3
+    assert f"~ {manifest}" in answer["diff"]["after"].splitlines()
+    assert not run_module("static_release", **arguments, **options)["changed"]
+
+
+def test_a_name_that_is_no_fingerprint_is_warned_of(
+    run_module: Module, arguments: dict[str, t.Any], tmp_path: Path
+) -> None:
+    options = {"fingerprint_regex": "[.]css$"}
+    run_module("static_release", **arguments, **options)
+    (tmp_path / "folder/css/app.css").write_text("another")
+    answer = run_module("static_release", **arguments, **options)
+    assert answer["paths"]["changed_names"] == ["static/css/app.css"]
+    assert "another content under a name" in str(answer["warnings"])
