@@ -850,6 +850,14 @@ def _make_root(root: str) -> None:
             os.chmod(path, 0o755)
 
 
+class _Begun(t.NamedTuple):
+    """A sibling that is being made, by a temporary name."""
+
+    wanted: Wanted
+    temporary: str
+    descriptor: int
+
+
 class _Publisher:
     """Carries out one plan."""
 
@@ -915,7 +923,7 @@ class _Publisher:
         alone = [of for of in siblings if of not in changing]
         again: list[Wanted] = []
 
-        def jobs() -> t.Iterator[tuple[tuple[Wanted, str], t.Callable[[], None]]]:
+        def jobs() -> t.Iterator[tuple[_Begun, t.Callable[[], None]]]:
             begun = set()
             for path in (*(w.path for w in files if w.entry.of is None), *alone):
                 wanted = self.planned.wanted[path]
@@ -932,8 +940,12 @@ class _Publisher:
                         begun.add(content)
                         yield self._compression(wanted, sibling, sibling.encoding)
 
-        for (wanted, temporary), _unused in _side_by_side(jobs()):
-            self._finish(wanted, temporary)
+        for begun_sibling, _unused in _side_by_side(jobs()):
+            # Not by the thread: only here are the ids surely our own.
+            with open(begun_sibling.descriptor, "wb") as file:
+                entry = begun_sibling.wanted.entry
+                self._dress(file.fileno(), self.look.file_mode, entry.mtime)
+            self._finish(begun_sibling.wanted, begun_sibling.temporary)
         for wanted in again:
             self._put(wanted)
 
@@ -946,21 +958,17 @@ class _Publisher:
 
     def _compression(
         self, wanted: Wanted, sibling: Wanted, encoding: str
-    ) -> tuple[tuple[Wanted, str], t.Callable[[], None]]:
+    ) -> tuple[_Begun, t.Callable[[], None]]:
         source = self.tree.file(wanted.target)
         descriptor = self.tree.directory(posixpath.dirname(sibling.target))
         temporary = TEMPORARY + secrets.token_hex(8)
         target = os.open(temporary, _NEW_FILE, 0o600, dir_fd=descriptor)
 
         def compress() -> None:
-            try:
-                with source:
-                    _precompress.compress(encoding, source.fileno(), target)
-                self._dress(target, self.look.file_mode, sibling.entry.mtime)
-            finally:
-                os.close(target)
+            with source:
+                _precompress.compress(encoding, source.fileno(), target)
 
-        return (sibling, temporary), compress
+        return _Begun(sibling, temporary, target), compress
 
     def _finish(self, wanted: Wanted, temporary: str) -> None:
         """Let a file appear that is ready by a temporary name."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
+import threading
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -132,6 +135,25 @@ def test_no_sibling_is_stale_at_any_moment(
     assert unpacked(site, "static/app.css.gz") == OTHER_CSS
 
 
+def test_ids_are_only_needed_where_they_are_changed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The main thread reads with another user's rights; what asks for root's has to wait for it."""
+    calls = []
+
+    def watched(real: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+        def call(*arguments: t.Any, **options: t.Any) -> t.Any:
+            calls.append(threading.current_thread())
+            return real(*arguments, **options)
+
+        return call
+
+    for name in ("open", "fchown", "fchmod", "utime", "rename", "unlink"):
+        monkeypatch.setattr(os, name, watched(getattr(os, name)))
+    site.release("one", {f"{number}.css": f"{number}{CSS}" for number in range(20)})
+    assert set(calls) == {threading.main_thread()}
+
+
 def test_a_foreign_sibling_is_refused(site: Site) -> None:
     site.release("one", {"app.css": "small"})
     (site.root / "static/app.css.gz").write_bytes(b"theirs")
@@ -220,8 +242,6 @@ def test_a_file_moves_when_it_becomes_fingerprinted_and_back(site: Site) -> None
 
 
 def test_an_explicit_expression_is_searched_for_in_the_url_path(site: Site) -> None:
-    import re
-
     regex = re.compile(r"^/static/dist/")
     site.release("one", {"dist/a.js": "a", "b/dist/b.js": "b"}, fingerprint_regex=regex)
     assert names(site) == {".immutable/static/dist/a.js", "static/b/dist/b.js"}
