@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 from urllib.parse import quote
@@ -27,6 +28,21 @@ def test_every_published_file_is_served_by_nginx(
     assert files, f"nothing is published in {directory}"
     for path, digest in files.items():
         _assert_served(connection, url + path, digest, contract.STATIC_FOUND)
+
+
+@pytest.mark.parametrize("url", hosts.static_urls())
+def test_what_is_compressed_beforehand_equals_its_file(
+    url: str, site: hosts.Site, host: hosts.Host, connection: Connection
+) -> None:
+    directory = site.static_directory(url)
+    files = _visible(host.hash_tree(directory), directory)
+    packed = [path for path in files if f"{path}.gz" in files]
+    assert packed, f"nothing is compressed in {directory}"
+    for path in packed:
+        response = connection.request("GET", quote(url + path), {"Accept-Encoding": "gzip"})
+        assert response.first("Content-Encoding") == "gzip", path
+        assert response.all("Vary") == ["Accept-Encoding"], path
+        assert hashlib.sha256(gzip.decompress(response.body)).hexdigest() == files[path], path
 
 
 def test_every_upload_is_served_by_nginx(

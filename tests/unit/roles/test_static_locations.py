@@ -88,6 +88,7 @@ class Host:
     """A published tree, and Nginx before it."""
 
     def __init__(self, directory: Path, policy: str = "expires") -> None:
+        self.encodings = ["gz"]
         self.directory = directory
         self.root = directory / "published"
         self.folder = directory / "folder"
@@ -127,7 +128,7 @@ class Host:
             "static": {
                 "mounts": [mount],
                 "root": str(self.root),
-                "encodings": ["gz"],
+                "encodings": self.encodings,
                 "cache_policy": self.policy,
                 "expires": "30d",
             },
@@ -318,3 +319,17 @@ def test_a_changed_file_is_never_answered_with_304() -> None:
                 assert after.status == 200
                 body = gzip.decompress(after.body) if encoding == "gzip" else after.body
                 assert b"tan" in body
+
+
+def test_brotli_is_asked_of_nginx_in_the_way_it_works() -> None:
+    """Nginx's module for it is no part of Nginx, so only the text is looked at here."""
+    with new_host() as host:
+        host.encodings = ["gz", "br"]
+        text = host.locations()
+        assert text.count("brotli_static on;") == text.count("gzip_static on;") == 2
+        # It finds no file where links are looked for from some directory on only.
+        assert text.count("disable_symlinks if_not_owner;") == 2
+        host.encodings = []
+        text = host.locations()
+        assert not re.search("brotli|gzip", text)
+        assert text.count("disable_symlinks if_not_owner from=$document_root;") == 2
