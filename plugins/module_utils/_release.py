@@ -170,6 +170,20 @@ class Release:
         return os.path.join(self.path, "bin", "python")
 
 
+def current_id(root: str) -> str | None:
+    """Return the id that ``current`` leads to, whether it is there or not; ``None`` without link."""
+    try:
+        return os.path.basename(os.readlink(os.path.join(root, "current")))
+    except OSError:
+        return None
+
+
+def built_ids(root: str) -> list[str]:
+    """Return the ids of all whole releases, sorted."""
+    markers = glob.glob(os.path.join(glob.escape(root), "releases", "*", MARKER))
+    return sorted(os.path.basename(os.path.dirname(marker)) for marker in markers)
+
+
 def _write_last(path: str, text: str) -> None:
     temporary = f"{path}.new"
     with open(temporary, "w", encoding="utf-8") as stream:

@@ -14,6 +14,8 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._release i
     MARKER,
     Release,
     ReleaseError,
+    built_ids,
+    current_id,
 )
 
 
@@ -146,3 +148,18 @@ def test_a_release_without_its_marker_is_not_built(root: Path) -> None:
     assert not release.is_built()
     Path(release.path, MARKER).write_text("{}")
     assert release.is_built()
+
+
+def test_only_whole_releases_are_listed(root: Path) -> None:
+    assert (current_id(str(root)), built_ids(str(root))) == (None, [])
+    for name in ("two", "one", "half"):
+        (root / "releases" / name).mkdir(parents=True)
+    for name in ("two", "one"):
+        (root / "releases" / name / MARKER).write_text("{}")
+    (root / "current").symlink_to("releases/two")
+    assert (current_id(str(root)), built_ids(str(root))) == ("two", ["one", "two"])
+
+
+def test_a_real_directory_is_no_current_release(root: Path) -> None:
+    (root / "current").mkdir()
+    assert current_id(str(root)) is None
