@@ -107,6 +107,11 @@ def test_what_is_owed_to_a_service_with_a_socket(
         (Wanted(on_stale="reload"), {"newer": ("/x",)}, ["reload"]),
         (
             Wanted(on_stale="reload"),
+            {"newer": ("/x.env", "/x"), "reload_is_enough": False},
+            ["restart"],
+        ),
+        (
+            Wanted(on_stale="reload"),
             {"newer": ("/x.service",), "definition_newer": True, "reload_needed": True},
             ["daemon-reload", "restart"],
         ),
@@ -290,6 +295,82 @@ def test_after_a_reload_the_age_is_that_of_the_workers(tmp_path: Path) -> None:
             with contextlib.suppress(OSError):
                 tell(b"kill")
             master.kill()
+
+
+REPLACED = """
+import os, subprocess, sys
+child = subprocess.Popen(
+    [sys.executable, "-c", "print(flush=True); input()"], stdin=sys.stdin, stdout=subprocess.PIPE
+)
+child.stdout.readline()
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+def test_what_replaces_another_has_it_as_predecessor_until_it_is_gone() -> None:
+    command = [sys.executable, "-c", REPLACED]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout
+        second = int(first.stdout.readline())
+        assert _service._predecessor(second) == first.pid
+        first.kill()
+        first.wait()
+        assert _service._predecessor(second) is None
+    assert _service._predecessor(first.pid) is None
+
+
+def test_what_another_program_started_replaces_nothing() -> None:
+    command = ["sh", "-c", "cat; :"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
+        assert shell.stdin
+        assert shell.stdout
+        shell.stdin.write(b"ready\n")
+        shell.stdin.flush()
+        shell.stdout.readline()
+        (child,) = _service._children(shell.pid)
+        found = _service._predecessor(child)
+        shell.stdin.close()
+        assert found is None
+
+
+def test_a_reload_waits_until_the_one_before_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    predecessors = iter([7, 7, None])
+
+    class Fake(SysVInit):
+        def state(self) -> State:
+            return HEALTHY
+
+        def ask(self, command: t.Sequence[str], **variables: str) -> Answer:
+            events.append(command[-1])
+            return Answer(0, "")
+
+    def predecessor(pid: int) -> int | None:
+        events.append("asked")
+        return next(predecessors)
+
+    monkeypatch.setattr(_service, "_predecessor", predecessor)
+    Fake("gallery").apply(["reload"], Wanted(on_stale="reload"))
+    assert events == ["asked", "asked", "asked", "reload"]
+
+
+def test_what_a_reload_does_not_read_takes_a_restart(tmp_path: Path) -> None:
+    environment, link = tmp_path / "app.env", tmp_path / "current"
+    environment.write_text("")
+    link.write_text("")
+    paths = [str(environment), str(link)]
+    service = SysVInit("x", paths, reload_paths=[str(link)])
+    everything = SysVInit("x", paths)
+    settle(paths)
+    with running() as pid:
+        started_ns = age(pid)
+        assert service._newer(started_ns, started_ns) == ((), True)
+        link.chmod(0o600)
+        assert service._newer(started_ns, started_ns) == ((str(link),), True)
+        environment.chmod(0o600)
+        assert service._newer(started_ns, started_ns) == ((*paths,), False)
+        assert everything._newer(started_ns, started_ns) == ((*paths,), True)
 
 
 def test_a_process_that_is_gone_has_no_age() -> None:
