@@ -28,6 +28,8 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import _as
 LOG_LINES = 30
 LOG_LIMIT_BYTES = 64 * 1024
 POLL_SECONDS = 0.1
+# How long after a reload there may be no new process of the service's until it counts as failed.
+RELOAD_SILENCE_SECONDS = 10.0
 ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -279,6 +281,7 @@ class Manager:
         :return: what the service is then.
         :raises ServiceError: with the end of the service's log.
         """
+        began_ns = time.time_ns()
         for action in actions:
             is_start = action in _STARTS
             if action in ("reload", "restart"):
@@ -291,12 +294,18 @@ class Manager:
                     message = f"{' '.join(command)} {_how(done, self.timeout_seconds)}"
                     raise self._failure(message) if is_start else ServiceError(message)
         deadline = time.monotonic() + self.timeout_seconds
+        active = time.monotonic()
         while True:
             state = self.state()
             owed = _owed(state, wanted)
             if not owed:
                 return state
             is_awaited = not self.waits or "reload" in actions
+            if "reload" in actions:
+                if self._has_young_child(state, began_ns):
+                    active = time.monotonic()
+                # What it started has ended again, and what it has done so far goes on.
+                is_awaited = time.monotonic() - active < RELOAD_SILENCE_SECONDS
             if state.failed or not is_awaited or time.monotonic() > deadline:
                 changed = f" (changed since: {', '.join(state.newer)})" if state.newer else ""
                 raise self._failure(f"After {', '.join(actions)} it still needs: {owed}{changed}.")
@@ -321,6 +330,15 @@ class Manager:
         else:
             hint = "It left no log. Start it by hand to see why"
         return ServiceError(f"{message}\n{hint}, and run the playbook again.")
+
+    def _has_young_child(self, state: State, began_ns: int) -> bool:
+        """Return whether its main process has started something since then."""
+        children = _children(state.main_pid) if state.main_pid else iter(())
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                if _started_ns(child) + CLOCK_ERROR_NS >= began_ns:
+                    return True
+        return False
 
     def _await_successor(self) -> None:
         """Wait until a process that replaces another is the only one.
