@@ -137,24 +137,24 @@ archive_needed:
   sample: false
 installer:
   description: Which of V(uv) and V(pip) built the release, when this task did.
-  returned: with O(state=built)
+  returned: when O(state=built)
   type: str
   sample: uv
 removed:
   description: Names of the releases that were taken away, or would be.
-  returned: with O(state=pruned)
+  returned: when O(state=pruned)
   type: list
   elements: str
   sample: [77aa01c4e9b3]
 leftovers:
   description: Paths of what killed runs had left, and that was taken away, or would be.
-  returned: with O(state=pruned)
+  returned: when O(state=pruned)
   type: list
   elements: str
   sample: [/opt/gallery/.build-x1y2z3]
 kept:
   description: Names of the releases that stay.
-  returned: with O(state=pruned)
+  returned: when O(state=pruned)
   type: list
   elements: str
   sample: [3f1c0a9be2d4, 9d2b7c41aa07]

@@ -355,6 +355,67 @@ def test_a_reload_waits_until_the_one_before_is_over(monkeypatch: pytest.MonkeyP
     assert events == ["asked", "asked", "asked", "reload"]
 
 
+class Reloaded(SysVInit):
+    """A service that is stale for so many answers."""
+
+    def __init__(self, pid: int, answers: int) -> None:
+        super().__init__("gallery", timeout_seconds=60)
+        self.pid = pid
+        self.answers = answers
+
+    def state(self) -> State:
+        self.answers -= 1
+        newer = ("/opt/gallery/current",) if self.answers > 0 else ()
+        return changed(HEALTHY, {"main_pid": self.pid, "newer": newer})
+
+    def ask(self, command: t.Sequence[str], **variables: str) -> Answer:
+        return Answer(0, "")
+
+
+def test_a_reload_whose_new_process_has_ended_again_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_service, "RELOAD_SILENCE_SECONDS", 0)
+    monkeypatch.setattr(_service, "_predecessor", lambda pid: None)
+    with (
+        running() as pid,
+        pytest.raises(ServiceError, match=r"After reload it still needs: reload"),
+    ):
+        Reloaded(pid, answers=10**6).apply(["reload"], Wanted(on_stale="reload"))
+
+
+def test_a_reload_whose_new_process_is_there_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_service, "_predecessor", lambda pid: None)
+    monkeypatch.setattr(Reloaded, "_has_young_child", lambda *_unused: True)
+    monkeypatch.setattr(_service, "POLL_SECONDS", 0)
+    with running() as pid:
+        state = Reloaded(pid, answers=5).apply(["reload"], Wanted(on_stale="reload"))
+    assert state.newer == ()
+
+
+def test_a_young_child_is_one_that_was_started_since() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", MASTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as master:
+        assert master.stdin
+        assert master.stdout
+        service, state = SysVInit("x"), changed(HEALTHY, {"main_pid": master.pid})
+        began_ns = time.time_ns()
+        assert not service._has_young_child(state, began_ns)
+        # A start is cut down to the tick.
+        master.stdin.write(b"start\n")
+        master.stdin.flush()
+        master.stdout.readline()
+        assert service._has_young_child(state, began_ns - 20_000_000)
+        assert not service._has_young_child(state, time.time_ns() + SECOND_NS)
+        master.stdin.write(b"kill\n")
+        master.stdin.flush()
+        master.stdout.readline()
+        master.kill()
+
+
 def test_what_a_reload_does_not_read_takes_a_restart(tmp_path: Path) -> None:
     environment, link = tmp_path / "app.env", tmp_path / "current"
     environment.write_text("")
