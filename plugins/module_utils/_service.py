@@ -25,7 +25,8 @@ import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user, _process
 
-LOG_LINES = 30
+# Two workers that fail to start, and what Gunicorn adds to that, fill sixty.
+LOG_LINES = 100
 LOG_LIMIT_BYTES = 64 * 1024
 POLL_SECONDS = 0.1
 # How long after a reload there may be no new process of the service's until it counts as failed.

@@ -86,7 +86,7 @@ options:
       - When unset, what a line C(# pidfile:) of the init script names, C(/run/NAME/NAME.pid), C(/run/NAME.pid).
     type: path
   log_file:
-    description: Log whose last 30 lines are shown when the service won't start. For O(manager=sysvinit); with systemd the journal's are.
+    description: Log whose last 100 lines are shown when the service won't start. For O(manager=sysvinit); with systemd the journal's are.
     type: path
 author:
   - flaskworks (@flaskworks)
