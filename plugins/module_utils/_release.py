@@ -94,7 +94,8 @@ class Releases:
     def find(self, name: str, process_id: int | None = None) -> str:
         """Return the id of the release that a name stands for.
 
-        :param name: an id, or ``previous``: the one deployed before the one in use.
+        :param name: an id, or ``previous``: the one that was in use when the current one was
+            deployed.
         :param process_id: the app's main process. A run that was killed after it switched has
             left another release running than the current one; of the two, the one deployed last
             is what ``previous`` starts from. So a rollback that is run again goes no further back.
@@ -113,11 +114,10 @@ class Releases:
             raise ReleaseError(
                 f"{self.current} leads to no release, so none is the one before. {_list(records)}"
             )
-        before = list(records)[: list(records).index(in_use[-1])]
-        deployed = [release for release in before if _deployed(records[release])]
-        if not deployed:
+        before = _before(records, in_use[-1])
+        if before is None:
             raise ReleaseError(f"No release was deployed before {in_use[-1]}. {_list(records)}")
-        return deployed[-1]
+        return before
 
     def switch(self, release: str, *, is_deploy: bool) -> None:
         """Make a release the current one, by one rename.
@@ -132,10 +132,12 @@ class Releases:
                 raise ReleaseError(
                     f"{self.path(release)} is not there, or half-made. Build it first. {_list(records)}"
                 )
-            self.current_id()
+            replaced = self.current_id()
             if is_deploy:
-                last = max(map(_deployed, records.values()), default="")
-                self.write_record(release, {**records[release], "deployed": _now_after(last)})
+                deployed = _now_after(max(map(_deployed, records.values()), default=""))
+                self.write_record(
+                    release, {**records[release], "deployed": deployed, "replaced": replaced}
+                )
             # https://pubs.opengroup.org/onlinepubs/9699919799/functions/rename.html
             temporary = f"{self.current}.{release}"
             if os.path.lexists(temporary):
@@ -146,8 +148,8 @@ class Releases:
     def plan_pruning(self, keep: int) -> Pruning:
         """Return what pruning would take away.
 
-        The current release is kept, what any process runs, those deployed last before the current
-        one, and, after a rollback, those deployed next after it.
+        The current release is kept, what any process runs, those that rollbacks from the current
+        one go to, and, after a rollback, those deployed next after it.
 
         :param keep: how many of each.
         """
@@ -155,7 +157,11 @@ class Releases:
         current = self.current_id()
         order = [release for release in records if _deployed(records[release])]
         at = order.index(current) if current in order else len(order)
-        kept = {*order[max(0, at - keep) : at], *order[at : at + 1 + keep]}
+        kept = {*order[at : at + 1 + keep]}
+        before = current if current in order else None
+        for _unused in range(keep):
+            before = _before(records, before) if before else None
+            kept |= {before} if before else set()
         kept |= self.running_in(_process_ids())
         if current is not None:
             kept.add(current)
@@ -287,6 +293,21 @@ def _now_after(last: str) -> str:
 def _deployed(record: Record) -> str:
     """Return when a release was deployed last, or ``""``."""
     return str(record.get("deployed", record.get("built")) or "")
+
+
+def _before(records: t.Mapping[str, Record], release: str) -> str | None:
+    """Return the release to go back to from this one.
+
+    That is the one that it replaced: another one deployed in between was gone back from, or did not
+    run. When that one was pruned, or deployed again since, it is the one deployed before.
+
+    :param records: in the order of their deploys.
+    """
+    earlier = [
+        each for each in records if "" < _deployed(records[each]) < _deployed(records[release])
+    ]
+    replaced = records[release].get("replaced")
+    return replaced if replaced in earlier else earlier[-1] if earlier else None
 
 
 def _list(records: t.Mapping[str, Record]) -> str:

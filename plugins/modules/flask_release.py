@@ -45,7 +45,7 @@ options:
   id:
     description:
       - Name of the release. With O(state=built) it follows from O(source).
-      - With O(state=found) and O(state=current) V(previous) is the one that was deployed before the one in use.
+      - With O(state=found) and O(state=current) V(previous) is the one that was in use when the current one was deployed.
     type: str
   process_id:
     description:
@@ -59,7 +59,7 @@ options:
     default: false
   keep_releases:
     description:
-      - How many of the releases deployed before the one in use O(state=pruned) keeps; after a rollback also as many of those after it.
+      - How many releases to go back to O(state=pruned) keeps; after a rollback also as many of those deployed after the one in use.
       - The one in use is kept in any case, and what any process runs in.
     type: int
     default: 3

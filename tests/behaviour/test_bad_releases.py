@@ -205,8 +205,7 @@ def test_a_deploy_stops_at_the_first_host_that_fails(
     assert name, "RELEASES_OTHER_HOST is not set. It names a second host of the inventory."
     other = play.Control(hosts.DockerHost(container=name), name, tmp_path)
     before = [each.snapshot() for each in (control, other)]
-    project = versions / "gallery-health"
-    assert project.exists()
+    project = with_broken_page(play.version_of_gallery(versions, "stops"))
     done = control.run("deploy", f"--limit={control.name},{name}", flask_app_source=str(project))
     assert done.returncode != 0, done.output
     recap = done.output.rpartition("PLAY RECAP")[2]

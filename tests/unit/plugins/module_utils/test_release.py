@@ -272,9 +272,24 @@ def test_previous_is_what_was_deployed_before_the_one_in_use(root: Path) -> None
     releases.switch("one", is_deploy=False)
     with pytest.raises(ReleaseError, match=r"No release was deployed before one.*\n  three  "):
         releases.find("previous")
-    # Deployed once more, it is the last again.
     releases.switch("two", is_deploy=True)
-    assert releases.find("previous") == "three"
+    assert releases.find("previous") == "one"
+
+
+def test_what_was_gone_back_from_is_not_gone_back_to(root: Path) -> None:
+    releases = deployed(root, "good", "bad")
+    releases.switch("good", is_deploy=False)
+    releases = deployed(root, "next")
+    assert releases.find("previous") == "good"
+    assert releases.prune(1).kept == ["good", "next"]
+
+
+def test_deploys_to_and_fro_end_at_the_first(root: Path) -> None:
+    releases = deployed(root, "one", "two", "one")
+    assert releases.find("previous") == "two"
+    releases.switch("two", is_deploy=False)
+    with pytest.raises(ReleaseError, match="No release was deployed before two"):
+        releases.find("previous")
 
 
 def test_nothing_is_before_nothing(root: Path) -> None:
