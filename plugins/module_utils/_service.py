@@ -303,7 +303,7 @@ class Manager:
                 return state
             is_awaited = not self.waits or "reload" in actions
             if "reload" in actions:
-                if self._has_young_child(state, began_ns):
+                if self._is_followed(state, began_ns):
                     active = time.monotonic()
                 # What it started has ended again, and what it has done so far goes on.
                 is_awaited = time.monotonic() - active < RELOAD_SILENCE_SECONDS
@@ -332,12 +332,11 @@ class Manager:
             hint = "It left no log. Start it by hand to see why"
         return ServiceError(f"{message}\n{hint}, and run the playbook again.")
 
-    def _has_young_child(self, state: State, began_ns: int) -> bool:
-        """Return whether its main process has started something since then."""
-        children = _children(state.main_pid) if state.main_pid else iter(())
-        for child in children:
+    def _is_followed(self, state: State, began_ns: int) -> bool:
+        """Return whether the service has started a process since then, which is still there."""
+        for pid in _family(state.main_pid) if state.main_pid else ():
             with contextlib.suppress(ProcessLookupError):
-                if _started_ns(child) + CLOCK_ERROR_NS >= began_ns:
+                if _started_ns(pid) + CLOCK_ERROR_NS >= began_ns:
                     return True
         return False
 
@@ -350,7 +349,7 @@ class Manager:
         deadline = time.monotonic() + self.timeout_seconds
         while time.monotonic() < deadline:
             pid = self.state().main_pid
-            if pid is None or _predecessor(pid) is None:
+            if pid is None or not _predecessors(pid):
                 return
             time.sleep(POLL_SECONDS)
 
@@ -388,20 +387,37 @@ class Manager:
         return min(started)
 
 
-def _predecessor(pid: int) -> int | None:
-    """Return the process that started this one to be replaced by it, as long as it is there."""
+def _family(pid: int) -> dict[int, int]:
+    """Return the processes of the same program in the same control group, each with its parent."""
+    found = {}
     try:
-        parent = _process.stat(pid).parent
-        if parent > 1 and _identity(parent) == _identity(pid):
-            return parent
-    except (OSError, ProcessLookupError):
-        pass
-    return None
+        ours = _identity(pid)
+    except OSError:
+        return {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            facts = _process.stat(int(name))
+            if facts.state not in "ZX" and _identity(facts.pid) == ours:
+                found[facts.pid] = facts.parent
+        except (OSError, ProcessLookupError):
+            continue
+    return found
 
 
-def _identity(pid: int) -> tuple[int, str]:
-    with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as stream:
-        return os.stat(f"/proc/{pid}").st_uid, stream.read()
+def _predecessors(pid: int) -> list[int]:
+    """Return the main processes beside this one, as of Gunicorn while one replaces another."""
+    family = _family(pid)
+    heads = [each for each, parent in family.items() if parent not in family]
+    # The one that replaces another may be the other's child.
+    return [head for head in heads if head != pid]
+
+
+def _identity(pid: int) -> tuple[int, str, str]:
+    texts = []
+    for name in ("comm", "cgroup"):
+        with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as stream:
+            texts.append(stream.read())
+    return os.stat(f"/proc/{pid}").st_uid, texts[0], texts[1]
 
 
 def _is_same(path: str, view: int) -> bool:

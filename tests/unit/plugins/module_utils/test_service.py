@@ -299,44 +299,56 @@ def test_after_a_reload_the_age_is_that_of_the_workers(tmp_path: Path) -> None:
 
 REPLACED = """
 import os, subprocess, sys
-child = subprocess.Popen(
-    [sys.executable, "-c", "print(flush=True); input()"], stdin=sys.stdin, stdout=subprocess.PIPE
-)
+command = [sys.argv[1], "-c", "print(flush=True); input()"]
+child = subprocess.Popen(command, stdin=sys.stdin, stdout=subprocess.PIPE)
 child.stdout.readline()
 print(child.pid, flush=True)
-child.wait()
+sys.stdin.readline()
 """
 
 
-def test_what_replaces_another_has_it_as_predecessor_until_it_is_gone() -> None:
-    command = [sys.executable, "-c", REPLACED]
+@pytest.fixture
+def program(tmp_path: Path) -> str:
+    """A Python under a name that no other process has."""
+    name = tmp_path / "flaskworks-test"
+    name.symlink_to(sys.executable)
+    return str(name)
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_what_replaces_another_is_not_alone_until_that_is_gone(program: str, is_same: bool) -> None:
+    command = [program, "-c", REPLACED, program if is_same else sys.executable]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
         assert first.stdout
         second = int(first.stdout.readline())
-        assert _service._predecessor(second) == first.pid
+        # A child is no other head, as workers are none.
+        assert _service._predecessors(first.pid) == []
+        assert (first.pid in _service._predecessors(second)) == is_same
         first.kill()
         first.wait()
-        assert _service._predecessor(second) is None
-    assert _service._predecessor(first.pid) is None
+        assert first.pid not in _service._predecessors(second)
+    assert _service._predecessors(first.pid) == []
 
 
-def test_what_another_program_started_replaces_nothing() -> None:
-    command = ["sh", "-c", "cat; :"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
-        assert shell.stdin
-        assert shell.stdout
-        shell.stdin.write(b"ready\n")
-        shell.stdin.flush()
-        shell.stdout.readline()
-        (child,) = _service._children(shell.pid)
-        found = _service._predecessor(child)
-        shell.stdin.close()
-        assert found is None
+def test_two_that_neither_started_are_heads(program: str) -> None:
+    command = [program, "-c", "print(flush=True); input()"]
+    with contextlib.ExitStack() as stack:
+        pids = []
+        for _unused in range(2):
+            process = stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            )
+            stack.callback(process.kill)
+            assert process.stdout
+            process.stdout.readline()
+            pids.append(process.pid)
+        assert _service._predecessors(pids[0]) == [pids[1]]
+        assert _service._predecessors(pids[1]) == [pids[0]]
 
 
 def test_a_reload_waits_until_the_one_before_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
-    predecessors = iter([7, 7, None])
+    predecessors = iter([[7], [7], []])
 
     class Fake(SysVInit):
         def state(self) -> State:
@@ -346,11 +358,11 @@ def test_a_reload_waits_until_the_one_before_is_over(monkeypatch: pytest.MonkeyP
             events.append(command[-1])
             return Answer(0, "")
 
-    def predecessor(pid: int) -> int | None:
+    def ask(pid: int) -> list[int]:
         events.append("asked")
         return next(predecessors)
 
-    monkeypatch.setattr(_service, "_predecessor", predecessor)
+    monkeypatch.setattr(_service, "_predecessors", ask)
     Fake("gallery").apply(["reload"], Wanted(on_stale="reload"))
     assert events == ["asked", "asked", "asked", "reload"]
 
@@ -376,7 +388,7 @@ def test_a_reload_whose_new_process_has_ended_again_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_service, "RELOAD_SILENCE_SECONDS", 0)
-    monkeypatch.setattr(_service, "_predecessor", lambda pid: None)
+    monkeypatch.setattr(_service, "_predecessors", lambda pid: [])
     with (
         running() as pid,
         pytest.raises(ServiceError, match=r"After reload it still needs: reload"),
@@ -387,33 +399,27 @@ def test_a_reload_whose_new_process_has_ended_again_is_not_waited_for(
 def test_a_reload_whose_new_process_is_there_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_service, "_predecessor", lambda pid: None)
-    monkeypatch.setattr(Reloaded, "_has_young_child", lambda *_unused: True)
+    monkeypatch.setattr(_service, "_predecessors", lambda pid: [])
+    monkeypatch.setattr(Reloaded, "_is_followed", lambda *_unused: True)
     monkeypatch.setattr(_service, "POLL_SECONDS", 0)
     with running() as pid:
         state = Reloaded(pid, answers=5).apply(["reload"], Wanted(on_stale="reload"))
     assert state.newer == ()
 
 
-def test_a_young_child_is_one_that_was_started_since() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", MASTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as master:
-        assert master.stdin
-        assert master.stdout
-        service, state = SysVInit("x"), changed(HEALTHY, {"main_pid": master.pid})
-        began_ns = time.time_ns()
-        assert not service._has_young_child(state, began_ns)
-        # A start is cut down to the tick.
-        master.stdin.write(b"start\n")
-        master.stdin.flush()
-        master.stdout.readline()
-        assert service._has_young_child(state, began_ns - 20_000_000)
-        assert not service._has_young_child(state, time.time_ns() + SECOND_NS)
-        master.stdin.write(b"kill\n")
-        master.stdin.flush()
-        master.stdout.readline()
-        master.kill()
+def test_a_reload_is_followed_by_a_process_that_was_started_since(program: str) -> None:
+    command = [program, "-c", REPLACED, program]
+    began_ns = time.time_ns()
+    # A start is cut down to the tick.
+    settle([os.path.dirname(program)])
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout
+        first.stdout.readline()
+        service, state = SysVInit("x"), changed(HEALTHY, {"main_pid": first.pid})
+        assert service._is_followed(state, began_ns)
+        assert not service._is_followed(state, time.time_ns() + SECOND_NS)
+        assert not service._is_followed(changed(HEALTHY, {"main_pid": None}), began_ns)
+        first.kill()
 
 
 def test_what_a_reload_does_not_read_takes_a_restart(tmp_path: Path) -> None:
