@@ -124,7 +124,7 @@ class FlaskApp:
         try:
             who = self._account()
             self._require_virtualenv()
-            own = {**self._read_environment_files(), **self.environment}
+            own = {**read_environment_files(self.environment_files), **self.environment}
             finished = self._run(who, own)
         except _as_user.AsUserError as error:
             raise FlaskAppError(str(error)) from error
@@ -135,43 +135,13 @@ class FlaskApp:
             raise FlaskAppError(
                 f"timeout_seconds is {self.timeout_seconds:g}, in which no app starts. Write 60, or leave it out."
             )
-        if not _as_user.exists(self.user):
-            raise NotYetError(
-                f"This host has no user {self.user!r}. Create it, or name the user that the app runs as."
-            )
-        who = _as_user.account(self.user)
-        if who.uid == 0:
-            raise FlaskAppError(
-                f"user is {self.user!r}, who is root: importing an app runs its code. Name the user that the app runs as."
-            )
-        _as_user.require_switch(who)
-        return who
+        return account(self.user)
 
     def _require_virtualenv(self) -> None:
         if not os.path.lexists(self.python):
             raise NotYetError(
                 f"{self.python} isn't there. Install the app first, or name the virtualenv that it is installed in."
             )
-
-    def _read_environment_files(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for path in self.environment_files:
-            try:
-                with open(path, encoding="utf-8") as file:
-                    found.update(_quote.parse_env_file(file.read()))
-            except FileNotFoundError:
-                raise NotYetError(
-                    f"The env file {path} isn't there. Write it, or name another."
-                ) from None
-            except OSError as error:
-                raise FlaskAppError(
-                    f"The env file {path} can't be read: {error.strerror}."
-                ) from error
-            except ValueError as error:
-                raise FlaskAppError(
-                    f"The env file {path} can't be understood: {error}. Write it as UTF-8 text."
-                ) from error
-        return found
 
     def _run(self, who: _as_user.Account, own: t.Mapping[str, str]) -> _as_user.Finished:
         request = {
@@ -183,14 +153,7 @@ class FlaskApp:
             "directory": self.directory,
             "timeout_seconds": self.timeout_seconds,
         }
-        for name, value in own.items():
-            if "\0" in name + value or "=" in name or not name:
-                raise FlaskAppError(f"{name!r} can't be set in an environment. Remove it.")
-        environ = _as_user.environment(
-            {"PYTHONDONTWRITEBYTECODE": "1", **own},
-            home=self.directory or who.home,
-            path=f"{os.path.join(self.virtualenv, 'bin')}:{_as_user.PATH}",
-        )
+        environ = environment(own, self.virtualenv, self.directory or who.home)
         try:
             return _as_user.run(
                 who,
@@ -250,6 +213,65 @@ class FlaskApp:
             )
         words = masking.tail(finished.output)
         return f"{head} Its last words:\n{words}" if words else f"{head} It printed nothing."
+
+
+def account(user: str) -> _as_user.Account:
+    """Return the user whom an app runs as.
+
+    :raises NotYetError: when there is none of that name.
+    :raises FlaskAppError: when it is root.
+    :raises _as_user.AsUserError: when we can't act as that user.
+    """
+    if not _as_user.exists(user):
+        raise NotYetError(
+            f"This host has no user {user!r}. Create it, or name the user that the app runs as."
+        )
+    who = _as_user.account(user)
+    if who.uid == 0:
+        raise FlaskAppError(
+            f"user is {user!r}, who is root: importing an app runs its code. Name the user that the app runs as."
+        )
+    _as_user.require_switch(who)
+    return who
+
+
+def read_environment_files(paths: t.Iterable[str]) -> dict[str, str]:
+    """Return the variables of env files, of which a later one wins.
+
+    :raises NotYetError: when one isn't there.
+    :raises FlaskAppError: when one can't be read.
+    """
+    found: dict[str, str] = {}
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8") as file:
+                found.update(_quote.parse_env_file(file.read()))
+        except FileNotFoundError:
+            raise NotYetError(
+                f"The env file {path} isn't there. Write it, or name another."
+            ) from None
+        except OSError as error:
+            raise FlaskAppError(f"The env file {path} can't be read: {error.strerror}.") from error
+        except ValueError as error:
+            raise FlaskAppError(
+                f"The env file {path} can't be understood: {error}. Write it as UTF-8 text."
+            ) from error
+    return found
+
+
+def environment(own: t.Mapping[str, str], virtualenv: str, home: str) -> dict[str, str]:
+    """Return the environment that an app's code is run with.
+
+    :raises FlaskAppError: when one of its own variables can't be set.
+    """
+    for name, value in own.items():
+        if "\0" in name + value or "=" in name or not name:
+            raise FlaskAppError(f"{name!r} can't be set in an environment. Remove it.")
+    return _as_user.environment(
+        {"PYTHONDONTWRITEBYTECODE": "1", **own},
+        home=home,
+        path=f"{os.path.join(virtualenv, 'bin')}:{_as_user.PATH}",
+    )
 
 
 class Masking:

@@ -25,9 +25,12 @@ import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user, _process
 
-LOG_LINES = 30
+# Two workers that fail to start, and what Gunicorn adds to that, fill sixty.
+LOG_LINES = 100
 LOG_LIMIT_BYTES = 64 * 1024
 POLL_SECONDS = 0.1
+# How long after a reload there may be no new process of the service's until it counts as failed.
+RELOAD_SILENCE_SECONDS = 10.0
 ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -75,6 +78,7 @@ class State:
     :ivar main_pid: its main process, when it runs and that is known.
     :ivar started_ns: when that process started, since the epoch.
     :ivar newer: paths that changed after its processes started.
+    :ivar reload_is_enough: whether a reload reads all that is newer.
     :ivar age_unknown: whether it runs, and no process tells since when.
     :ivar definition_newer: whether its definition is not the one that it was started by.
     :ivar reload_needed: whether the manager has not read the latest definition.
@@ -90,6 +94,7 @@ class State:
     main_pid: int | None = None
     started_ns: int | None = None
     newer: tuple[str, ...] = ()
+    reload_is_enough: bool = True
     age_unknown: bool = False
     definition_newer: bool = False
     reload_needed: bool = False
@@ -133,7 +138,7 @@ def plan(state: State, wanted: Wanted) -> list[str]:
     elif state.definition_newer:
         actions.append("restart")
     elif state.newer:
-        actions.append(wanted.on_stale)
+        actions.append(wanted.on_stale if state.reload_is_enough else "restart")
     return actions
 
 
@@ -229,6 +234,7 @@ class Manager:
         mount is gone when the directory was removed, whatever is made in its place.
     :param by_children: whether its age is that of its main process's children, which a reload
         replaces, as Gunicorn's and Nginx's do.
+    :param reload_paths: those of its paths that a reload reads again; ``None`` for all of them.
     """
 
     # Whether a start is over when its command is.
@@ -242,6 +248,7 @@ class Manager:
         directories: t.Iterable[str] = (),
         log_file: str | None = None,
         by_children: bool = False,
+        reload_paths: t.Iterable[str] | None = None,
         timeout_seconds: float = 60,
     ) -> None:
         if not _NAME.fullmatch(name) or name.endswith((".service", ".socket")):
@@ -254,6 +261,7 @@ class Manager:
         self.directories = tuple(directories)
         self.log_file = log_file
         self.by_children = by_children
+        self.reload_paths = self.paths if reload_paths is None else tuple(reload_paths)
         self.timeout_seconds = timeout_seconds
 
     def state(self) -> State:
@@ -274,8 +282,11 @@ class Manager:
         :return: what the service is then.
         :raises ServiceError: with the end of the service's log.
         """
+        began_ns = time.time_ns()
         for action in actions:
             is_start = action in _STARTS
+            if action in ("reload", "restart"):
+                self._await_successor()
             if is_start:
                 settle([*self.definitions(), *self.paths])
             for command in self.commands(action):
@@ -284,12 +295,18 @@ class Manager:
                     message = f"{' '.join(command)} {_how(done, self.timeout_seconds)}"
                     raise self._failure(message) if is_start else ServiceError(message)
         deadline = time.monotonic() + self.timeout_seconds
+        active = time.monotonic()
         while True:
             state = self.state()
             owed = _owed(state, wanted)
             if not owed:
                 return state
             is_awaited = not self.waits or "reload" in actions
+            if "reload" in actions:
+                if self._is_followed(state, began_ns):
+                    active = time.monotonic()
+                # What it started has ended again, and what it has done so far goes on.
+                is_awaited = time.monotonic() - active < RELOAD_SILENCE_SECONDS
             if state.failed or not is_awaited or time.monotonic() > deadline:
                 changed = f" (changed since: {', '.join(state.newer)})" if state.newer else ""
                 raise self._failure(f"After {', '.join(actions)} it still needs: {owed}{changed}.")
@@ -315,6 +332,27 @@ class Manager:
             hint = "It left no log. Start it by hand to see why"
         return ServiceError(f"{message}\n{hint}, and run the playbook again.")
 
+    def _is_followed(self, state: State, began_ns: int) -> bool:
+        """Return whether the service has started a process since then, which is still there."""
+        for pid in _family(state.main_pid) if state.main_pid else ():
+            with contextlib.suppress(ProcessLookupError):
+                if _started_ns(pid) + CLOCK_ERROR_NS >= began_ns:
+                    return True
+        return False
+
+    def _await_successor(self) -> None:
+        """Wait until a process that replaces another is the only one.
+
+        Gunicorn takes no second reload before (USR2), and a restart would cut off what the first
+        process still answers.
+        """
+        deadline = time.monotonic() + self.timeout_seconds
+        while time.monotonic() < deadline:
+            pid = self.state().main_pid
+            if pid is None or not _predecessors(pid):
+                return
+            time.sleep(POLL_SECONDS)
+
     def _replaced(self, pid: int) -> tuple[str, ...]:
         """Return those directories of which a process sees another one than we do."""
         try:
@@ -323,6 +361,20 @@ class Manager:
         except _as_user.AsUserError:
             # It ended, or nobody may look: then its age alone tells.
             return ()
+
+    def _newer(self, age_ns: int | None, start_ns: int | None) -> tuple[tuple[str, ...], bool]:
+        """Return those of the paths that are newer, and whether a reload reads them all.
+
+        :param age_ns: when what a reload replaces was started.
+        :param start_ns: when what only a restart replaces was started.
+        """
+        if age_ns is None or start_ns is None:
+            return (), True
+        by_restart = newer_paths(
+            start_ns, (path for path in self.paths if path not in self.reload_paths)
+        )
+        by_reload = newer_paths(age_ns, (path for path in self.paths if path in self.reload_paths))
+        return (*by_restart, *by_reload), not by_restart
 
     def _age(self, pid: int) -> int | None:
         """Return when what runs was started, or ``None`` when it is gone."""
@@ -333,6 +385,39 @@ class Manager:
         except ProcessLookupError:
             return None
         return min(started)
+
+
+def _family(pid: int) -> dict[int, int]:
+    """Return the processes of the same program in the same control group, each with its parent."""
+    found = {}
+    try:
+        ours = _identity(pid)
+    except OSError:
+        return {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            facts = _process.stat(int(name))
+            if facts.state not in "ZX" and _identity(facts.pid) == ours:
+                found[facts.pid] = facts.parent
+        except (OSError, ProcessLookupError):
+            continue
+    return found
+
+
+def _predecessors(pid: int) -> list[int]:
+    """Return the main processes beside this one, as of Gunicorn while one replaces another."""
+    family = _family(pid)
+    heads = [each for each, parent in family.items() if parent not in family]
+    # The one that replaces another may be the other's child.
+    return [head for head in heads if head != pid]
+
+
+def _identity(pid: int) -> tuple[int, str, str]:
+    texts = []
+    for name in ("comm", "cgroup"):
+        with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as stream:
+            texts.append(stream.read())
+    return os.stat(f"/proc/{pid}").st_uid, texts[0], texts[1]
 
 
 def _is_same(path: str, view: int) -> bool:
@@ -420,8 +505,14 @@ class Systemd(Manager):
         running = unit.get("ActiveState") in ("active", "reloading")
         pid = (int(unit.get("MainPID") or 0) or None) if running else None
         age_ns = self._age(pid) if pid else None
-        newer_files = newer_paths(age_ns, _files(self.service, unit)) if age_ns is not None else ()
-        newer = newer_paths(age_ns, self.paths) if age_ns is not None else ()
+        # What a reload does not read is as old as the unit, however often it was reloaded since.
+        start_ns = age_ns
+        if age_ns is not None and self.by_children:
+            start_ns = min(age_ns, active_since_ns(unit) or age_ns)
+        newer_files = (
+            newer_paths(start_ns, _files(self.service, unit)) if start_ns is not None else ()
+        )
+        newer, reload_is_enough = self._newer(age_ns, start_ns)
         replaced = self._replaced(pid) if pid and self.directories else ()
         definition_newer = bool(newer_files) or unit.get("NeedDaemonReload") == "yes"
         return State(
@@ -430,6 +521,7 @@ class Systemd(Manager):
             main_pid=pid,
             started_ns=age_ns,
             newer=(*newer_files, *newer, *replaced),
+            reload_is_enough=reload_is_enough and not replaced,
             age_unknown=running and age_ns is None and bool(self.paths),
             definition_newer=definition_newer,
             reload_needed=definition_newer or socket_newer,
@@ -552,14 +644,16 @@ class SysVInit(Manager):
         running = os.path.exists(self.script) and self._status()
         pid = self._main_pid() if running else None
         age_ns = self._age(pid) if pid else None
-        newer = newer_paths(age_ns, [self.script, *self.paths]) if age_ns is not None else ()
+        newer, reload_is_enough = self._newer(age_ns, age_ns)
+        newer_script = newer_paths(age_ns, [self.script]) if age_ns is not None else ()
         return State(
             enabled=("enabled" if _has_start_links(self.name) else "disabled",),
             running=running,
             main_pid=pid,
             started_ns=age_ns,
-            newer=newer,
-            definition_newer=self.script in newer,
+            newer=(*newer_script, *newer),
+            reload_is_enough=reload_is_enough,
+            definition_newer=bool(newer_script),
             age_unknown=running and age_ns is None and bool(self.paths),
         )
 

@@ -47,6 +47,9 @@ BIND = re.compile(
 )
 NGINX_TIME = re.compile(r"\d+(?:ms|[smhdwMy])?\Z")
 MODE = re.compile(r"[0-7]{3,4}\Z")
+# What stands in a request line as it is (RFC 9112, 3.2.1).
+HEALTH_URL = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*\Z")
+RELEASE = re.compile(r"(?:previous|[0-9a-f]{12})\Z")
 
 # Emptied at boot or by age, private to one user, or the system's own.
 UNFIT_DIRECTORIES = (
@@ -135,6 +138,7 @@ def description_problems(values: Values) -> list[Problem]:
         *_site_problems(values),
         *_value_problems(values),
         *_env_problems(values),
+        *_release_problems(values),
     ]
     if not any(problem.variable.endswith("_root") for problem in problems):
         problems += _root_problems(values)
@@ -166,7 +170,9 @@ def _name_problems(values: Values) -> t.Iterator[Problem]:
             "Gunicorn can't read it",
             "Write 'module:app' or 'module:create_app()'",
         )
-    if values["flask_app_service"] == "managed" and not values.get("flask_app_source"):
+    if values["flask_app_service"] == "managed" and not (
+        values.get("flask_app_source") or values.get("flask_app_release")
+    ):
         yield Problem(
             "flask_app_source",
             values.get("flask_app_source"),
@@ -419,6 +425,39 @@ def _value_problems(values: Values) -> t.Iterator[Problem]:
     yield from _inline_type_problems(values["flask_media_inline_types"])
 
 
+def _release_problems(values: Values) -> t.Iterator[Problem]:
+    keep, release = values["flask_app_keep_releases"], values.get("flask_app_release")
+    if keep < 1:
+        yield Problem(
+            "flask_app_keep_releases",
+            keep,
+            "pages loaded before a deploy still ask for the files of the release before, "
+            "and a rollback goes to it",
+            "Write 1 or more",
+        )
+    if not HEALTH_URL.match(values["flask_app_health_url"]):
+        yield Problem(
+            "flask_app_health_url",
+            values["flask_app_health_url"],
+            "it is no path of the app's",
+            "Write one such as '/' or '/health', without scheme and host",
+        )
+    if release is not None and not RELEASE.match(release):
+        yield Problem(
+            "flask_app_release",
+            release,
+            "it is no name of a release",
+            "Write 'previous', or the 12 hexadecimal digits that a deploy has named",
+        )
+    elif release is not None and values["flask_app_service"] != "managed":
+        yield Problem(
+            "flask_app_release",
+            release,
+            f"flask_app_service is {values['flask_app_service']!r}: its releases are made by other means",
+            "Leave it unset, and go back by the same means",
+        )
+
+
 def _inline_type_problems(types: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     for mime_type, extensions in types.items():
         if not re.match(r"[a-z]+/[a-z0-9.+-]+\Z", mime_type):
@@ -632,6 +671,7 @@ def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> list[Problem]:
         *_listener_problems(values, host),
         *_user_problems(values, host),
         *_directory_problems(values, host),
+        *_known_release_problems(values, host),
     ]
 
 
@@ -706,6 +746,19 @@ def _directory_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterat
             values["flask_media_root"],
             f"behind its links it is {media}, and the static root is {static}: the same or nested",
             "Write two directories side by side",
+        )
+
+
+def _known_release_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    release = values.get("flask_app_release")
+    if release not in (None, "previous", *host["releases"]):
+        yield Problem(
+            "flask_app_release",
+            release,
+            f"there is no such release in {values['flask_app_root']}",
+            f"Write one of {', '.join(host['releases'])}"
+            if host["releases"]
+            else "Leave it unset, and deploy",
         )
 
 

@@ -32,6 +32,9 @@ options:
     description: Name of the app's service.
     type: str
     required: true
+  root:
+    description: Directory of the app's releases, C(flask_app_root). Without it, none are looked for.
+    type: path
   users:
     description: Names of users to look up.
     type: list
@@ -89,6 +92,17 @@ app_process_id:
   returned: always
   type: int
   sample: 1204
+release:
+  description: Release in use, which C(current) in O(root) leads to, or null.
+  returned: always
+  type: str
+  sample: 3f1c0a9be2d4
+releases:
+  description: Whole releases below O(root), sorted.
+  returned: always
+  type: list
+  elements: str
+  sample: [3f1c0a9be2d4, 9d2b7c41aa07]
 users:
   description: For each of O(users) its uid, gid and home, or null.
   returned: always
@@ -105,7 +119,7 @@ directories:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _host, _nginx_modules
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _host, _nginx_modules, _release
 
 
 def main() -> None:
@@ -114,6 +128,7 @@ def main() -> None:
             "port": {"type": "int", "required": True},
             "bind": {"type": "str", "required": True},
             "service": {"type": "str", "required": True},
+            "root": {"type": "path"},
             "users": {"type": "list", "elements": "str", "default": []},
             "directories": {"type": "list", "elements": "path", "default": []},
         },
@@ -123,6 +138,7 @@ def main() -> None:
         package_manager = _host.package_manager()
     except LookupError as error:
         module.fail_json(msg=error.args[0])
+    root = module.params["root"]
     module.exit_json(
         changed=False,
         package_manager=package_manager,
@@ -132,6 +148,8 @@ def main() -> None:
         listeners=_host.listeners(module.params["port"]),
         app_process_id=_host.bound_process(module.params["bind"])
         or _host.service_process(module.params["service"]),
+        release=_release.current_id(root) if root else None,
+        releases=_release.built_ids(root) if root else [],
         users={name: _host.user_facts(name) for name in module.params["users"]},
         directories={path: _host.directory_facts(path) for path in module.params["directories"]},
     )

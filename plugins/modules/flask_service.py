@@ -58,9 +58,15 @@ options:
       - What to do when something of O(paths) is newer.
       - V(reload) is for a service that replaces its worker processes then, as Gunicorn and Nginx do. Their age counts, and the old ones are waited for.
         Neither systemd's environment files nor a unit are read again by a reload.
+      - A service that replaces its main process too, as Gunicorn does at C(USR2), is waited for until only one is left before it is reloaded again.
     type: str
     choices: [restart, reload]
     default: restart
+  reload_paths:
+    description:
+      - Those of O(paths) that a reload reads again. For O(on_stale=reload); when one of the others is newer, the service is restarted. When unset, all.
+    type: list
+    elements: path
   enabled:
     description: Whether it starts at boot.
     type: bool
@@ -80,7 +86,7 @@ options:
       - When unset, what a line C(# pidfile:) of the init script names, C(/run/NAME/NAME.pid), C(/run/NAME.pid).
     type: path
   log_file:
-    description: Log whose last 30 lines are shown when the service won't start. For O(manager=sysvinit); with systemd the journal's are.
+    description: Log whose last 100 lines are shown when the service won't start. For O(manager=sysvinit); with systemd the journal's are.
     type: path
 author:
   - flaskworks (@flaskworks)
@@ -175,6 +181,7 @@ def main() -> None:
             "paths": {"type": "list", "elements": "path", "default": []},
             "directories": {"type": "list", "elements": "path", "default": []},
             "on_stale": {"type": "str", "choices": ["restart", "reload"], "default": "restart"},
+            "reload_paths": {"type": "list", "elements": "path"},
             "enabled": {"type": "bool", "default": True},
             "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
             "timeout_seconds": {"type": "int", "default": 60},
@@ -211,6 +218,7 @@ def _manager(params: dict[str, t.Any]) -> Manager:
         "directories": params["directories"],
         "log_file": params["log_file"],
         "by_children": params["on_stale"] == "reload",
+        "reload_paths": params["reload_paths"],
         "timeout_seconds": params["timeout_seconds"],
     }
     if params["manager"] == "systemd":

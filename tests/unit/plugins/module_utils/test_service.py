@@ -107,6 +107,11 @@ def test_what_is_owed_to_a_service_with_a_socket(
         (Wanted(on_stale="reload"), {"newer": ("/x",)}, ["reload"]),
         (
             Wanted(on_stale="reload"),
+            {"newer": ("/x.env", "/x"), "reload_is_enough": False},
+            ["restart"],
+        ),
+        (
+            Wanted(on_stale="reload"),
             {"newer": ("/x.service",), "definition_newer": True, "reload_needed": True},
             ["daemon-reload", "restart"],
         ),
@@ -290,6 +295,149 @@ def test_after_a_reload_the_age_is_that_of_the_workers(tmp_path: Path) -> None:
             with contextlib.suppress(OSError):
                 tell(b"kill")
             master.kill()
+
+
+REPLACED = """
+import os, subprocess, sys
+command = [sys.argv[1], "-c", "print(flush=True); input()"]
+child = subprocess.Popen(command, stdin=sys.stdin, stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> str:
+    """A Python under a name that no other process has."""
+    name = tmp_path / "flaskworks-test"
+    name.symlink_to(sys.executable)
+    return str(name)
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_what_replaces_another_is_not_alone_until_that_is_gone(program: str, is_same: bool) -> None:
+    command = [program, "-c", REPLACED, program if is_same else sys.executable]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout
+        second = int(first.stdout.readline())
+        # A child is no other head, as workers are none.
+        assert _service._predecessors(first.pid) == []
+        assert (first.pid in _service._predecessors(second)) == is_same
+        first.kill()
+        first.wait()
+        assert first.pid not in _service._predecessors(second)
+    assert _service._predecessors(first.pid) == []
+
+
+def test_two_that_neither_started_are_heads(program: str) -> None:
+    command = [program, "-c", "print(flush=True); input()"]
+    with contextlib.ExitStack() as stack:
+        pids = []
+        for _unused in range(2):
+            process = stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            )
+            stack.callback(process.kill)
+            assert process.stdout
+            process.stdout.readline()
+            pids.append(process.pid)
+        assert _service._predecessors(pids[0]) == [pids[1]]
+        assert _service._predecessors(pids[1]) == [pids[0]]
+
+
+def test_a_reload_waits_until_the_one_before_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    predecessors = iter([[7], [7], []])
+
+    class Fake(SysVInit):
+        def state(self) -> State:
+            return HEALTHY
+
+        def ask(self, command: t.Sequence[str], **variables: str) -> Answer:
+            events.append(command[-1])
+            return Answer(0, "")
+
+    def ask(pid: int) -> list[int]:
+        events.append("asked")
+        return next(predecessors)
+
+    monkeypatch.setattr(_service, "_predecessors", ask)
+    Fake("gallery").apply(["reload"], Wanted(on_stale="reload"))
+    assert events == ["asked", "asked", "asked", "reload"]
+
+
+class Reloaded(SysVInit):
+    """A service that is stale for so many answers."""
+
+    def __init__(self, pid: int, answers: int) -> None:
+        super().__init__("gallery", timeout_seconds=60)
+        self.pid = pid
+        self.answers = answers
+
+    def state(self) -> State:
+        self.answers -= 1
+        newer = ("/opt/gallery/current",) if self.answers > 0 else ()
+        return changed(HEALTHY, {"main_pid": self.pid, "newer": newer})
+
+    def ask(self, command: t.Sequence[str], **variables: str) -> Answer:
+        return Answer(0, "")
+
+
+def test_a_reload_whose_new_process_has_ended_again_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_service, "RELOAD_SILENCE_SECONDS", 0)
+    monkeypatch.setattr(_service, "_predecessors", lambda pid: [])
+    with (
+        running() as pid,
+        pytest.raises(ServiceError, match=r"After reload it still needs: reload"),
+    ):
+        Reloaded(pid, answers=10**6).apply(["reload"], Wanted(on_stale="reload"))
+
+
+def test_a_reload_whose_new_process_is_there_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_service, "_predecessors", lambda pid: [])
+    monkeypatch.setattr(Reloaded, "_is_followed", lambda *_unused: True)
+    monkeypatch.setattr(_service, "POLL_SECONDS", 0)
+    with running() as pid:
+        state = Reloaded(pid, answers=5).apply(["reload"], Wanted(on_stale="reload"))
+    assert state.newer == ()
+
+
+def test_a_reload_is_followed_by_a_process_that_was_started_since(program: str) -> None:
+    command = [program, "-c", REPLACED, program]
+    began_ns = time.time_ns()
+    # A start is cut down to the tick.
+    settle([os.path.dirname(program)])
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout
+        first.stdout.readline()
+        service, state = SysVInit("x"), changed(HEALTHY, {"main_pid": first.pid})
+        assert service._is_followed(state, began_ns)
+        assert not service._is_followed(state, time.time_ns() + SECOND_NS)
+        assert not service._is_followed(changed(HEALTHY, {"main_pid": None}), began_ns)
+        first.kill()
+
+
+def test_what_a_reload_does_not_read_takes_a_restart(tmp_path: Path) -> None:
+    environment, link = tmp_path / "app.env", tmp_path / "current"
+    environment.write_text("")
+    link.write_text("")
+    paths = [str(environment), str(link)]
+    service = SysVInit("x", paths, reload_paths=[str(link)])
+    everything = SysVInit("x", paths)
+    settle(paths)
+    with running() as pid:
+        started_ns = age(pid)
+        assert service._newer(started_ns, started_ns) == ((), True)
+        link.chmod(0o600)
+        assert service._newer(started_ns, started_ns) == ((str(link),), True)
+        environment.chmod(0o600)
+        assert service._newer(started_ns, started_ns) == ((*paths,), False)
+        assert everything._newer(started_ns, started_ns) == ((*paths,), True)
 
 
 def test_a_process_that_is_gone_has_no_age() -> None:

@@ -53,6 +53,18 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
     ({"flask_app_user": "web", "flask_site_nginx_user": "web"}, "flask_app_user", "Nginx"),
     ({"flask_app_callable": "gallery"}, "flask_app_callable", "module:app"),
     ({"flask_app_source": None}, "flask_app_source", "nothing to install"),
+    ({"flask_app_keep_releases": 0}, "flask_app_keep_releases", "1 or more"),
+    ({"flask_app_health_url": "health"}, "flask_app_health_url", "'/health'"),
+    ({"flask_app_health_url": "http://x/"}, "flask_app_health_url", "without scheme"),
+    ({"flask_app_health_url": "/a b"}, "flask_app_health_url", "no path"),
+    ({"flask_app_health_url": "/\r\nX: y"}, "flask_app_health_url", "no path"),
+    ({"flask_app_release": ""}, "flask_app_release", "no name of a release"),
+    ({"flask_app_release": "../3f1c0a9be2"}, "flask_app_release", "12 hexadecimal"),
+    (
+        {"flask_app_release": "previous", "flask_app_service": "external"},
+        "flask_app_release",
+        "other means",
+    ),
     ({"flask_media_root": "media"}, "flask_media_root", "absolute"),
     ({"flask_media_root": "/var/www/gallery/../media"}, "flask_media_root", "plain form"),
     ({"flask_media_root": "/var/www/gal lery/media"}, "flask_media_root", "character"),
@@ -322,6 +334,7 @@ def host(**changes: t.Any) -> dict[str, t.Any]:
     facts: dict[str, t.Any] = {
         "listeners": [],
         "users": {"gallery": None},
+        "releases": [],
         "directories": {
             path: directory(path) for path in ("/var/www/gallery/static", "/var/www/gallery/media")
         },
@@ -332,6 +345,19 @@ def host(**changes: t.Any) -> dict[str, t.Any]:
         else:
             facts[key] = value
     return facts
+
+
+def test_a_release_is_one_that_is_there() -> None:
+    known = host(releases=["3f1c0a9be2d4", "9d2b7c41aa07"])
+    for release in ("previous", "9d2b7c41aa07"):
+        values = description(flask_app_source=None, flask_app_release=release)
+        assert _settings.description_problems(values) == []
+        assert _settings.host_problems(values, known) == []
+    values = description(flask_app_release="000000000000")
+    (problem,) = _settings.host_problems(values, known)
+    assert "Write one of 3f1c0a9be2d4, 9d2b7c41aa07" in str(problem)
+    (problem,) = _settings.host_problems(values, host())
+    assert "Leave it unset" in str(problem)
 
 
 def test_a_bare_host_is_taken() -> None:

@@ -1,0 +1,288 @@
+# Copyright (c) 2026, the flaskworks.static_media authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection. It can have breaking changes at any time.
+
+"""Build a release: a virtualenv with the app, Gunicorn and all that they require.
+
+What comes with a source is run as the app's user only: wheels are made by that user, and root
+installs wheels, which runs nothing of theirs. uv does it where the host has it, else pip.
+"""
+
+from __future__ import annotations
+
+import configparser
+import dataclasses
+import glob
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import typing as t
+
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _release
+from ansible_collections.flaskworks.static_media.plugins.module_utils._release import ReleaseError
+
+OUTPUT_LINES = 25
+UV_PATH = "/usr/local/bin:/usr/bin:/bin"
+PIP_CONFIGURATION = "/etc/pip.conf"
+MEND = "Mend what {} names above; the release in use goes on"
+
+
+@dataclasses.dataclass(frozen=True)
+class Build:
+    """How a release is built.
+
+    :ivar source: what the release is made of, for the record.
+    :ivar target: an archive's path or a requirement, as pip takes it.
+    :ivar extra_requirements: what is installed beside it.
+    :ivar python: Python from which the virtualenv is made.
+    :ivar user: who runs what comes with the source.
+    """
+
+    source: str
+    target: str
+    extra_requirements: t.Sequence[str]
+    python: str
+    user: str
+
+
+def build(releases: _release.Releases, release: str, how: Build) -> tuple[str, str]:
+    """Build a release, unless another run has done it meanwhile.
+
+    :return: which installer was used, and why another one was not.
+    :raises ReleaseError: with pip's own last lines. Nothing of the release is left.
+    """
+    os.makedirs(os.path.dirname(releases.path(release)), mode=0o755, exist_ok=True)
+    with releases.locked() as lock:
+        if releases.is_built(release):
+            return "", ""
+        releases.clean(releases.leftovers())
+        path = releases.path(release)
+        try:
+            with tempfile.TemporaryDirectory(prefix=".build-", dir=releases.root) as scratch:
+                installer, refused = _Builder(path, how, scratch, lock).run()
+            releases.write_record(
+                release,
+                {
+                    "id": release,
+                    "source": how.source,
+                    "installer": installer,
+                    "built": _release.now(),
+                    "deployed": None,
+                },
+            )
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+    return installer, refused
+
+
+def find_uv() -> str | None:
+    """Return the path of uv, where the host has it."""
+    return shutil.which("uv", path=UV_PATH)
+
+
+class _Builder:
+    def __init__(self, path: str, how: Build, scratch: str, lock: int) -> None:
+        self.path = path
+        self.how = how
+        self.scratch = scratch
+        # Root's commands hold the lock as long as they live: one that outlives a killed run would
+        # write into what the next run builds.
+        self.lock = lock
+        self.account = pwd.getpwnam(how.user)
+
+    def run(self) -> tuple[str, str]:
+        target = self.how.target
+        if os.path.isabs(target):
+            # What Ansible sent is readable to the connecting user only.
+            target = shutil.copy(target, self.scratch)
+            os.chmod(target, 0o644)
+        os.chown(self.scratch, self.account.pw_uid, self.account.pw_gid)
+        uv = find_uv()
+        if uv:
+            try:
+                self._by_uv(uv, target)
+            except ReleaseError as error:
+                # It reads no configuration of pip's, and root lets it build nothing.
+                shutil.rmtree(self.path, ignore_errors=True)
+                self._by_pip(target)
+                return "pip", str(error)
+            return "uv", ""
+        self._by_pip(target)
+        return "pip", ""
+
+    @property
+    def _python(self) -> str:
+        return os.path.join(self.path, "bin", "python")
+
+    @property
+    def _wheels(self) -> str:
+        return os.path.join(self.scratch, "wheels")
+
+    def _by_pip(self, target: str) -> None:
+        self._as_root(
+            [self.how.python, "-m", "venv", self.path],
+            "the virtualenv could not be made",
+            f"Install the package that brings venv for {self.how.python} (Debian: python3-venv)",
+        )
+        pip = [self._python, "-m", "pip"]
+        self._as_user(
+            [*pip, "wheel", "--wheel-dir", self._wheels, target, *self.how.extra_requirements],
+            "pip could not build the app or one of its requirements",
+            MEND.format("pip"),
+        )
+        self._as_root(
+            [*pip, "install", "--no-index", "--no-deps", "--no-cache-dir", *self._made_wheels()],
+            "pip could not install the wheels",
+            MEND.format("pip"),
+        )
+
+    def _by_uv(self, uv: str, target: str) -> None:
+        remedy = MEND.format("uv")
+        self._as_root(
+            [uv, "venv", "--quiet", "--no-project", "--python", self.how.python, self.path],
+            "uv could not make the virtualenv",
+            remedy,
+            **_uv_environment(),
+        )
+        if os.path.isabs(target) and not target.endswith(".whl"):
+            source = self._unpacked(target)
+            self._as_user(
+                [
+                    uv,
+                    "build",
+                    "--quiet",
+                    "--wheel",
+                    "--python",
+                    self.how.python,
+                    "--out-dir",
+                    self._wheels,
+                    source,
+                ],
+                "uv could not build the app",
+                remedy,
+                **_uv_environment(),
+                UV_CACHE_DIR=os.path.join(self.scratch, "cache"),
+            )
+            (target,) = self._made_wheels() or [source]
+        # --no-build: what has no wheel would be built, and root builds nothing.
+        # https://docs.astral.sh/uv/reference/cli/#uv-pip-install--no-build
+        self._as_root(
+            [
+                uv,
+                "pip",
+                "install",
+                "--quiet",
+                "--python",
+                self._python,
+                "--no-build",
+                "--compile-bytecode",
+                target,
+                *self.how.extra_requirements,
+            ],
+            "uv could not install the app or one of its requirements",
+            remedy,
+            **_uv_environment(),
+        )
+
+    def _unpacked(self, archive: str) -> str:
+        """Return the directory of an archive's one project, unpacked by the user."""
+        directory = os.path.join(self.scratch, "unpacked")
+        self._as_user(
+            [
+                "/bin/sh",
+                "-c",
+                'mkdir "$1" && tar --extract --file="$2" --directory="$1"',
+                "sh",
+                directory,
+                archive,
+            ],
+            "the source could not be unpacked",
+            "Write a project directory, an sdist or a wheel",
+        )
+        names = os.listdir(directory)
+        if len(names) != 1:
+            raise ReleaseError(f"{os.path.basename(archive)} holds no single project directory.")
+        return os.path.join(directory, names[0])
+
+    def _made_wheels(self) -> list[str]:
+        return sorted(glob.glob(os.path.join(glob.escape(self._wheels), "*.whl")))
+
+    def _as_user(self, command: t.Sequence[str], what: str, remedy: str, **own: str) -> None:
+        environ = {**_environment(), "HOME": self.scratch, **own}
+        identity: dict[str, t.Any] = {}
+        if os.geteuid() != self.account.pw_uid:
+            environ["USER"] = environ["LOGNAME"] = self.account.pw_name
+            identity = {
+                "user": self.account.pw_uid,
+                "group": self.account.pw_gid,
+                "extra_groups": [],
+            }
+        _run(command, what, remedy, cwd=self.scratch, env=environ, **identity)
+
+    def _as_root(self, command: t.Sequence[str], what: str, remedy: str, **own: str) -> None:
+        environ = {**_environment(), **own}
+        _run(command, what, remedy, cwd="/", env=environ, pass_fds=(self.lock,))
+
+
+def _environment() -> dict[str, str]:
+    return {
+        **os.environ,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+        "PIP_ROOT_USER_ACTION": "ignore",
+        # As pip, by the machine's list of trusted authorities; the name depends on uv's version.
+        "UV_NATIVE_TLS": "1",
+        "UV_SYSTEM_CERTS": "1",
+        "UV_NO_CONFIG": "1",
+        "UV_NO_PROGRESS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+    }
+
+
+def _uv_environment(path: str = PIP_CONFIGURATION) -> dict[str, str]:
+    """Return what uv has to be told of the host's pip.conf: where packages come from."""
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read(path, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError):
+        return {}
+    options = {
+        "UV_DEFAULT_INDEX": ("PIP_INDEX_URL", "index-url"),
+        "UV_INDEX": ("PIP_EXTRA_INDEX_URL", "extra-index-url"),
+        "SSL_CERT_FILE": ("PIP_CERT", "cert"),
+    }
+    found = {}
+    for name, (variable, option) in options.items():
+        value = os.environ.get(variable) or parser.get("global", option, fallback="")
+        if value and name not in os.environ:
+            found[name] = " ".join(value.split())
+    return found
+
+
+def _run(command: t.Sequence[str], what: str, remedy: str, **options: t.Any) -> None:
+    """Run a command with root's umask set plain.
+
+    :raises ReleaseError: with the command's last lines.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            umask=0o022,
+            check=False,
+            **options,
+        )
+    except OSError as error:
+        raise ReleaseError(f"{what}: {error}. {remedy}.") from error
+    if done.returncode:
+        tail = "\n".join(done.stdout.strip().splitlines()[-OUTPUT_LINES:])
+        raise ReleaseError(f"{what}:\n{tail}\n{remedy}.")
