@@ -393,6 +393,15 @@ class Load:
         assert self._loop is not None
         asyncio.run_coroutine_threadsafe(self._revisit(), self._loop).result()
 
+    def visit_once(self) -> Result:
+        """Load each page once, and be gone; for a Load that was not begun."""
+        asyncio.run(self._visit_once())
+        return self.result
+
+    def assets(self, page: str = PAGES[0]) -> frozenset[str]:
+        """The static files that the page referred to when it was last seen."""
+        return self._versions[page][-1] if self._versions[page] else frozenset()
+
     def _raise_if_broken(self) -> None:
         if self._running is not None and self._running.done():
             error = self._running.exception()
@@ -451,6 +460,11 @@ class Load:
         earlier = self._versions[page][:-1][-(self._kept_versions - 1) :]
         if earlier and self._kept_versions > 1:
             await self._fetch_static(earlier[next(self._older) % len(earlier)])
+
+    async def _visit_once(self) -> None:
+        self._began = time.monotonic()
+        await self._revisit()
+        await self._connections.close()
 
     async def _revisit(self) -> None:
         for page in PAGES:
