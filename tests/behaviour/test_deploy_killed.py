@@ -10,6 +10,7 @@ import os
 import random
 import re
 import time
+from collections.abc import Callable
 
 import hosts
 import load
@@ -40,6 +41,7 @@ def test_deploys_killed_at_random_moments(
     control: play.Control,
     site: hosts.Site,
     host: hosts.Host,
+    figures: Callable[[str], None],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     print(f"DEPLOY_KILLED_SEED={SEED}")
@@ -82,4 +84,7 @@ def test_deploys_killed_at_random_moments(
     assert control.deploy(flask_app_source=str(project)).changed == 0
     leftovers = control.leftovers()
     assert leftovers == "", leftovers
-    print(f"{MOMENTS} deploys killed, {finished} of them too late: 0 broken, converged")
+    figures(
+        f"{MOMENTS} deploys of {deploy_seconds:.1f} s killed, {finished} of them too late:"
+        f" 0 broken, converged (seed {SEED})"
+    )

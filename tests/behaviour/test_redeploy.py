@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,6 +90,7 @@ def test_deploys_and_rollbacks_under_load(
     control: play.Control,
     site: hosts.Site,
     host: hosts.Host,
+    figures: Callable[[str], None],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     directory = tmp_path_factory.mktemp("versions")
@@ -106,6 +107,6 @@ def test_deploys_and_rollbacks_under_load(
             else:
                 releases.deploy(f"v{next(numbers)}")
         result = visitors.stop()
-    print(f"\n{releases.times()}, under load: {result}")
-    assert result.ok, result
-    assert result.versions == DEPLOYS + 1, result
+    figures(f"{releases.times()}, under load: {result.line()}")
+    assert result.ok, str(result)
+    assert result.versions == DEPLOYS + 1, str(result)
