@@ -161,10 +161,14 @@ def css_targets(url: str, text: str) -> list[str]:
 
 
 class Contents:
-    """The bytes that each static URL may have: those of some version of its file."""
+    """The bytes that each static URL may have: those of some version of its file.
 
-    def __init__(self) -> None:
+    With ``learning``, a file of no version may have those that were seen first, and no others.
+    """
+
+    def __init__(self, learning: bool = False) -> None:
         self._hashes: dict[str, set[str]] = {}
+        self._learning = learning
 
     def add(self, hashes: Mapping[str, str]) -> None:
         """Learn a version; SHA-256 by URL path."""
@@ -173,6 +177,8 @@ class Contents:
 
     def has(self, path: str, digest: str) -> bool:
         original = FINGERPRINT.sub("", path)
+        if self._learning and path not in self._hashes and original not in self._hashes:
+            self.add({path: digest})
         return digest in self._hashes.get(path, self._hashes.get(original, frozenset()))
 
 
@@ -326,15 +332,15 @@ class Session:
 class Load:
     """Visitors in a thread of their own: ``with Load(site, contents) as load: …; load.stop()``.
 
-    ``kept_versions`` says how many versions before the newest one keep their assets; those of
-    ``kept_versions - 1`` are fetched all the time, since the last one goes at the end of a deploy,
-    and all of them by ``revisit()``, for when no deploy runs.
+    Without ``contents`` no static file may change. ``kept_versions`` says how many versions before
+    the newest one keep their assets; those of ``kept_versions - 1`` are fetched all the time, since
+    the last one goes at the end of a deploy, and all of them by ``revisit()``, for when none runs.
     """
 
     def __init__(
         self,
         site: hosts.Site,
-        contents: Contents,
+        contents: Contents | None = None,
         *,
         uploads_a_second: float = 20.0,
         pages_a_second: float = 3.0,
@@ -343,7 +349,7 @@ class Load:
     ) -> None:
         self.result = Result()
         self._site = site
-        self._contents = contents
+        self._contents = contents or Contents(learning=True)
         self._uploads_a_second = uploads_a_second
         self._pages_a_second = pages_a_second
         self._kept_versions = kept_versions

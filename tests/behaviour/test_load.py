@@ -361,6 +361,14 @@ def test_the_bytes_of_some_version(path: str, content: bytes, known: bool) -> No
     assert contents.has(path, uploads.digest(content)) is known
 
 
+def test_what_is_known_of_no_version_may_not_change() -> None:
+    contents = load.Contents(learning=True)
+    contents.add({"/static/a.css": uploads.digest(b"a")})
+    for path in ("/static/a.css", "/static/a.01234567.css", "/static/b.css"):
+        assert contents.has(path, uploads.digest(b"a"))
+        assert not contents.has(path, uploads.digest(b"b"))
+
+
 def test_what_a_browser_fetches() -> None:
     page = load.Assets(
         "/shop/about/",
