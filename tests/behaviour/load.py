@@ -197,7 +197,11 @@ def static_of_project(project: Path) -> dict[str, str]:
 def published_static(host: hosts.Host, site: hosts.Site) -> dict[str, str]:
     """SHA-256 by URL path of what is published now, other packages' mounts included."""
     found = host.hash_tree(site.static_root)
-    return {path.removeprefix(site.static_root): digest for path, digest in found.items()}
+    # Fingerprinted files are in a tree of their own.
+    return {
+        path.removeprefix(site.static_root).removeprefix("/.immutable"): digest
+        for path, digest in found.items()
+    }
 
 
 class Connections:

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ RECAP = re.compile(r"changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)")
 HEAD_BLOCK = "  {% block head %}"
 SHEET_LINK = """  <link rel="stylesheet" href="{{{{ url_for('static', filename='css/{marker}.css') }}}}">
 """
+
+# With or without a fingerprint in its name.
+VERSION_SHEET = re.compile(r"/static/css/(v[0-9]+)[-.]")
 
 # Everything that a run may change, with owners, modes and times; not what apps and Nginx write.
 SNAPSHOT = r"""
@@ -166,6 +170,11 @@ class Control:
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
         return done.stdout.strip()
+
+
+def versions_of(assets: Iterable[str]) -> set[str]:
+    """Which versions of the gallery have pages that refer to these."""
+    return {found[1] for url in assets if (found := VERSION_SHEET.match(url))}
 
 
 def version_of_gallery(directory: Path, marker: str) -> Path:

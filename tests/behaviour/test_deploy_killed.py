@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import time
 from collections.abc import Callable
 
@@ -21,10 +20,6 @@ MOMENTS = int(os.environ.get("DEPLOY_KILLED_MOMENTS", "20"))
 SEED = int(os.environ.get("DEPLOY_KILLED_SEED", str(random.SystemRandom().randrange(10**6))))
 
 
-# The style sheet that tells a version, with or without a fingerprint in its name.
-SHEET = re.compile(r"/static/css/(v[0-9]+)[-.]")
-
-
 def versions_that_answer(
     control: play.Control, site: hosts.Site, contents: load.Contents, moment: str
 ) -> set[str]:
@@ -33,8 +28,7 @@ def versions_that_answer(
     visitors = load.Load(site, contents)
     result = visitors.visit_once()
     assert result.ok, f"{moment}: {result}"
-    sheets = [SHEET.match(url) for page in load.PAGES for url in visitors.assets(page)]
-    return {found[1] for found in sheets if found}
+    return {version for page in load.PAGES for version in play.versions_of(visitors.assets(page))}
 
 
 def test_deploys_killed_at_random_moments(

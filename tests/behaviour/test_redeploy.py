@@ -63,8 +63,8 @@ class Releases:
         self.current = marker
         # All that is kept, of all versions that are.
         self.visitors.revisit()
-        sheets = [url for url in self.visitors.assets() if f"/static/css/{marker}" in url]
-        assert len(sheets) == 1, f"{playbook}: the page is not that of {marker}: {sheets}"
+        shown = play.versions_of(self.visitors.assets())
+        assert shown == {marker}, f"{playbook}: the page is of {shown}, not of {marker}"
         assert self.visitors.result.uploads_accepted > uploads, "nobody uploaded meanwhile"
 
     def times(self) -> str:
