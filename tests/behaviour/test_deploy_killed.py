@@ -20,15 +20,20 @@ MOMENTS = int(os.environ.get("DEPLOY_KILLED_MOMENTS", "20"))
 SEED = int(os.environ.get("DEPLOY_KILLED_SEED", str(random.SystemRandom().randrange(10**6))))
 
 
-def versions_that_answer(
+def numbers_that_answer(
     control: play.Control, site: hosts.Site, contents: load.Contents, moment: str
-) -> set[str]:
+) -> set[int]:
     """The versions of the pages, each of which is there with all that it refers to."""
     control.shell("nginx -t -q")
     visitors = load.Load(site, contents)
     result = visitors.visit_once()
     assert result.ok, f"{moment}: {result}"
-    return {version for page in load.PAGES for version in play.versions_of(visitors.assets(page))}
+    found: set[int] = set()
+    for page in load.PAGES:
+        versions = play.versions_of(visitors.assets(page))
+        assert len(versions) == 1, f"{moment}: {page} is of {versions}"
+        found.add(int(versions.pop().removeprefix("v")))
+    return found
 
 
 def test_deploys_killed_at_random_moments(
@@ -50,32 +55,30 @@ def test_deploys_killed_at_random_moments(
     contents = load.Contents()
     contents.add(load.published_static(host, site))
 
-    current, finished = "v1", 0
+    oldest, finished = 1, 0
     for number in range(2, MOMENTS + 2):
-        project = projects[number]
-        contents.add(load.static_of_project(project))
+        source = str(projects[number])
+        contents.add(load.static_of_project(projects[number]))
         after_seconds = moments.uniform(0, deploy_seconds)
         moment = f"v{number}, {after_seconds:.2f} s of {deploy_seconds:.1f}, seed {SEED}"
         # Half of the kills take along what Ansible runs on the host.
         killed = control.kill(
-            "deploy", after_seconds, modules=bool(number % 2), flask_app_source=str(project)
+            "deploy", after_seconds, modules=bool(number % 2), flask_app_source=source
         )
-        versions = versions_that_answer(control, site, contents, moment)
-        assert versions <= {current, f"v{number}"}, f"{moment}: {versions}, was {current}"
-        # What outlived the play may have switched between two pages.
+        found = numbers_that_answer(control, site, contents, moment)
+        assert oldest <= min(found), f"{moment}: v{min(found)} answers again"
+        # What outlived the play may have switched meanwhile.
         control.wait_for_modules()
-        versions = versions_that_answer(control, site, contents, moment)
-        assert len(versions) == 1, f"{moment}: the pages are of {versions}"
-        version = versions.pop()
-        assert version in (current, f"v{number}"), f"{moment}: {version}, was {current}"
-        assert killed or version == f"v{number}", f"{moment}: ended, and {version} answers"
+        found = numbers_that_answer(control, site, contents, moment)
+        assert oldest <= min(found), f"{moment}: v{min(found)} answers again"
+        assert killed or found == {number}, f"{moment}: ended, and {found} answer"
+        oldest = min(found)
         finished += not killed
-        current = version
 
-    last = f"v{MOMENTS + 1}"
-    control.deploy(flask_app_source=str(project))
-    assert versions_that_answer(control, site, contents, "after the last") == {last}
-    assert control.deploy(flask_app_source=str(project)).changed == 0
+    last = {"flask_app_source": str(projects[-1])}
+    control.deploy(**last)
+    assert numbers_that_answer(control, site, contents, "after the last") == {MOMENTS + 1}
+    assert control.deploy(**last).changed == 0
     leftovers = control.leftovers()
     assert leftovers == "", leftovers
     figures(
