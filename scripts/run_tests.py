@@ -51,6 +51,8 @@ class Outcome:
     passed: int = 0
     failed: int = 0
     reason: str = ""
+    # What tests measured, one line each.
+    figures: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -102,7 +104,8 @@ def unit_part(installed: bool) -> Part:
 def self_test_parts() -> list[Part]:
     """Tests of what the scenarios use: the example app, and that behaviour tests can fail."""
     gallery = ROOT / "examples/gallery"
-    behaviour = [f"tests/behaviour/{name}" for name in ("test_raw_http.py", "test_mutations.py")]
+    names = ("test_raw_http.py", "test_load.py", "test_mutations.py")
+    behaviour = [f"tests/behaviour/{name}" for name in names]
     return [
         Part(
             "gallery",
@@ -213,7 +216,10 @@ def environment(part: Part) -> dict[str, str]:
 def read_junit(part: Part, outcome: Outcome) -> None:
     skipped = 0
     for path in sorted((JUNIT / part.name).glob("*.xml")):
-        for suite in ElementTree.parse(path).getroot().iter("testsuite"):
+        root = ElementTree.parse(path).getroot()
+        found = root.iterfind(".//property[@name='figures']")
+        outcome.figures += [element.get("value", "") for element in found]
+        for suite in root.iter("testsuite"):
             counts = {key: int(suite.get(key, 0)) for key in ("tests", "failures", "errors")}
             failed = counts["failures"] + counts["errors"]
             skips = int(suite.get("skipped", 0))
@@ -298,6 +304,8 @@ def report(part: Part, outcome: Outcome) -> None:
     word = "ok    " if outcome.ok else "FAILED"
     tests = f"  {outcome.passed} tests" if outcome.passed > 1 else ""
     print(f"{word} {part.name:<22}{outcome.seconds:6.0f} s{tests}  {outcome.reason}".rstrip())
+    for line in outcome.figures:
+        print(f"       {line}")
     log = LOGS / f"{part.name}.log"
     if not outcome.ok and outcome.seconds:
         lines = log.read_text(errors="replace").splitlines()

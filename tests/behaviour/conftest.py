@@ -1,7 +1,7 @@
 """What a browser and an attacker see of a site, asked over HTTP.
 
-test_raw_http.py and test_mutations.py run by themselves (the latter needs nginx). All others ask
-a deployed site, described by the environment:
+test_raw_http.py, test_load.py and test_mutations.py run by themselves (the last needs nginx). All
+others ask a deployed site, described by the environment:
 
 BEHAVIOUR_ADDRESS      IP:PORT where it answers
 BEHAVIOUR_CONTAINER    its Docker container, or "localhost" for this machine
@@ -14,7 +14,8 @@ SCREENSHOT_DIR         where test_browser.py leaves pictures of the pages; nowhe
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import contract
 import hosts
@@ -31,6 +32,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             hosts.host_from_environment()
         except hosts.HostError as error:
             raise pytest.UsageError(str(error)) from error
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What a test measured, in the log of a run that passes too."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for name, line in report.user_properties:
+                terminalreporter.write_line(f"{name}: {line}")
+
+
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Takes a line of what the test measured; scripts/run_tests.py prints it."""
+    return lambda line: record_property("figures", line)
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,14 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 GALLERY = CHECKOUT / "examples" / "gallery"
 RECAP = re.compile(r"changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)")
 
+# In the example app's base template.
+HEAD_BLOCK = "  {% block head %}"
+SHEET_LINK = """  <link rel="stylesheet" href="{{{{ url_for('static', filename='css/{marker}.css') }}}}">
+"""
+
+# With or without a fingerprint in its name.
+VERSION_SHEET = re.compile(r"/static/css/(v[0-9]+)[-.]")
+
 # Everything that a run may change, with owners, modes and times; not what apps and Nginx write.
 SNAPSHOT = r"""
 {
@@ -30,6 +40,17 @@ SNAPSHOT = r"""
         /var/www /opt 2>/dev/null) 2>/dev/null
     stat --format='%n %U:%G %a' /var/www/*/media
 } | sha256sum
+"""
+
+
+# What Ansible runs on the host. The brackets keep a script from finding itself.
+MODULES = "pgrep -f '[A]nsiballZ_|ansible[-]tmp|ansible[_]collections'"
+KILL_MODULES = f'for pid in $({MODULES}); do kill -9 "$pid" || true; done'
+WAIT_FOR_MODULES = f"while {MODULES} >/dev/null; do sleep 0.2; done"
+
+LEFTOVERS = r"""
+find /etc/nginx /var/www/gallery /opt/gallery -name '.ansible_tmp*' -o -name '*.new' \
+    -o -name '.build-*' -o -name '.static_release-*' -o -name 'flask-verify-*'
 """
 
 
@@ -103,6 +124,42 @@ class Control:
         assert done.returncode == 0, done.output
         return done
 
+    def deploy(self, **variables: Any) -> Run:
+        """Run the deploy playbook, which must succeed."""
+        done = self.run("deploy", **variables)
+        assert done.returncode == 0, done.output
+        return done
+
+    def kill(self, playbook: str, after_seconds: float, modules: bool, **variables: Any) -> bool:
+        """Run a playbook and kill it (-9) at this moment; whether it still ran.
+
+        What Ansible runs on the host outlives the killed play, unless ``modules`` die with it.
+        """
+        with subprocess.Popen(
+            self.command(playbook, **variables),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as running:
+            try:
+                running.wait(timeout=after_seconds)
+                killed = False
+            except subprocess.TimeoutExpired:
+                os.killpg(running.pid, signal.SIGKILL)
+                killed = True
+        if modules:
+            self.shell(KILL_MODULES)
+        return killed
+
+    def wait_for_modules(self) -> None:
+        """Return when what a killed play left running on the host has ended."""
+        self.shell(WAIT_FOR_MODULES)
+
+    def leftovers(self) -> str:
+        """What only a run that did not end leaves on the host."""
+        return self.shell(LEFTOVERS)
+
     def snapshot(self) -> str:
         """A checksum of all that a run may change on the host."""
         return self.shell(SNAPSHOT)
@@ -115,8 +172,16 @@ class Control:
         return done.stdout.strip()
 
 
+def versions_of(assets: Iterable[str]) -> set[str]:
+    """Which versions of the gallery have pages that refer to these."""
+    return {found[1] for url in assets if (found := VERSION_SHEET.match(url))}
+
+
 def version_of_gallery(directory: Path, marker: str) -> Path:
-    """A copy of the example app as its next version: a style sheet changed, another one added."""
+    """A copy of the example app as its next version.
+
+    A style sheet is changed, another one is added, and every page refers to it.
+    """
     project = directory / f"gallery-{marker}"
     if not project.exists():
         with tempfile.TemporaryDirectory(dir=directory) as scratch:
@@ -128,5 +193,8 @@ def version_of_gallery(directory: Path, marker: str) -> Path:
             (css / f"{marker}.css").write_text(f"/* {marker} */\n")
             with (css / "gallery.css").open("a") as stream:
                 stream.write(f"/* {marker} */\n")
+            base = copy / "src" / "gallery" / "templates" / "base.html"
+            link = SHEET_LINK.format(marker=marker)
+            base.write_text(base.read_text().replace(HEAD_BLOCK, link + HEAD_BLOCK))
             copy.rename(project)
     return project

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -82,7 +82,7 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> Response:
-        message = _message(method, target, {"Host": self.host, **(headers or {})}, body)
+        message = encode(method, target, {"Host": self.host, **(headers or {})}, body)
         reused = self._socket is not None
         try:
             return self._exchange(method, message)
@@ -131,7 +131,7 @@ def request(
         return connection.request(method, target, headers, body)
 
 
-def _message(method: str, target: str | bytes, headers: Mapping[str, str], body: bytes) -> bytes:
+def encode(method: str, target: str | bytes, headers: Mapping[str, str], body: bytes) -> bytes:
     if isinstance(target, str):
         target = target.encode("utf-8")
     if body or method in ("POST", "PUT", "PATCH"):
@@ -143,15 +143,10 @@ def _message(method: str, target: str | bytes, headers: Mapping[str, str], body:
 
 def read_response(reader: BinaryIO, method: str) -> tuple[Response, bool]:
     """The next final response, and whether the connection may be used again."""
-    while True:
-        version, status, reason = _status_line(reader)
-        headers = tuple(_headers(reader))
-        if status >= 200:
-            break
-    head = Response(status, reason, headers, b"")
-    connection = head.first("Connection").lower()
-    keep = connection != "close" and (version == "HTTP/1.1" or connection == "keep-alive")
-    if method == "HEAD" or status in (204, 304):
+    head, keep = read_head(reader)
+    while head.status < 200:
+        head, keep = read_head(reader)
+    if has_no_body(method, head.status):
         return head, keep
     if "chunked" in head.first("Transfer-Encoding").lower():
         body = _chunked(reader)
@@ -159,7 +154,20 @@ def read_response(reader: BinaryIO, method: str) -> tuple[Response, bool]:
         body = _exactly(reader, int(head.first("Content-Length")))
     else:
         body, keep = reader.read(), False
-    return Response(status, reason, headers, body), keep
+    return replace(head, body=body), keep
+
+
+def read_head(reader: BinaryIO) -> tuple[Response, bool]:
+    """The next response without its body, and whether the connection outlives it."""
+    version, status, reason = _status_line(reader)
+    head = Response(status, reason, tuple(_headers(reader)), b"")
+    connection = head.first("Connection").lower()
+    keep = connection != "close" and (version == "HTTP/1.1" or connection == "keep-alive")
+    return head, keep
+
+
+def has_no_body(method: str, status: int) -> bool:
+    return method == "HEAD" or status in (204, 304)
 
 
 def _status_line(reader: BinaryIO) -> tuple[str, int, str]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -19,12 +17,6 @@ import pytest
 
 MOMENTS = int(os.environ.get("KILLED_MOMENTS", "10"))
 SEED = int(os.environ.get("KILLED_SEED", str(random.SystemRandom().randrange(10**6))))
-
-# What Ansible runs on the host does not always die with the play; half of the kills take it along.
-# The brackets keep this script from finding itself.
-KILL_MODULES = r"""
-for pid in $(pgrep -f '[A]nsiballZ_|ansible[-]tmp|ansible[_]collections'); do kill -9 "$pid" || true; done
-"""
 
 
 def assert_answers(control: play.Control, site: hosts.Site, moment: str) -> None:
@@ -55,19 +47,8 @@ def test_killed_at_random_moments(
         }
         after_seconds = moments.uniform(0, whole_run_seconds)
         moment = f"moment {number}, {after_seconds:.2f} s of {whole_run_seconds:.0f}, seed {SEED}"
-        with subprocess.Popen(
-            control.command("site", **variables),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        ) as running:
-            try:
-                running.wait(timeout=after_seconds)
-            except subprocess.TimeoutExpired:
-                os.killpg(running.pid, signal.SIGKILL)
-        if number % 2:
-            control.shell(KILL_MODULES)
+        # Half of the kills take along what Ansible runs on the host.
+        control.kill("site", after_seconds, modules=bool(number % 2), **variables)
         assert_answers(control, site, moment)
 
     done = control.converge(**variables)
@@ -78,9 +59,6 @@ def test_killed_at_random_moments(
         css = connection.request("GET", "/static/css/gallery.css")
         assert f"max-age={MOMENTS * 86400}" in css.first("Cache-Control"), css
     assert control.converge(**variables).changed == 0
-    leftovers = control.shell(
-        "find /etc/nginx /var/www/gallery /opt/gallery -name '.ansible_tmp*' -o -name '*.new'"
-        " -o -name '.build-*' -o -name '.static_release-*' -o -name 'flask-verify-*'"
-    )
+    leftovers = control.leftovers()
     assert leftovers == "", leftovers
     print(f"killed at {MOMENTS} moments: 0 broken, converged")

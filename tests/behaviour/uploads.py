@@ -95,7 +95,7 @@ class Visitor:
         form = self.page(UPLOAD_PAGE)
         if not form.file_field:
             raise UploadError(f"{UPLOAD_PAGE} has no form with a file field")
-        content_type, body = _multipart(form.fields, form.file_field, name, picture)
+        content_type, body = multipart(form.fields, form.file_field, name, picture)
         target = urljoin(UPLOAD_PAGE, form.action)
         response = self.ask("POST", target, {"Content-Type": content_type}, body)
         if response.status not in (201, 302, 303):
@@ -126,8 +126,8 @@ def save(site: hosts.Site, count: int) -> dict[str, str]:
     found: dict[str, str] = {}
     for _ in range(count):
         sent = picture()
-        new = {url: _digest(fetch(site, url)) for url in visitor.upload(sent)}
-        if _digest(sent) not in new.values():
+        new = {url: digest(fetch(site, url)) for url in visitor.upload(sent)}
+        if digest(sent) not in new.values():
             raise UploadError(f"the picture sent is at none of the new URLs {sorted(new)}")
         found |= new
     visitor.connection.close()
@@ -137,9 +137,9 @@ def save(site: hosts.Site, count: int) -> dict[str, str]:
 def check(site: hosts.Site, saved: Mapping[str, str]) -> dict[str, str]:
     """What became of those that are not as they were; empty if all is well."""
     wrong = {}
-    for url, digest in saved.items():
+    for url, expected in saved.items():
         try:
-            if _digest(fetch(site, url)) != digest:
+            if digest(fetch(site, url)) != expected:
                 wrong[url] = "its bytes have changed"
         except UploadError as error:
             wrong[url] = str(error)
@@ -155,11 +155,11 @@ def fetch(site: hosts.Site, url: str) -> bytes:
     return response.body
 
 
-def _digest(data: bytes) -> str:
+def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _multipart(
+def multipart(
     fields: Mapping[str, str], file_field: str, name: str, data: bytes
 ) -> tuple[str, bytes]:
     boundary = uuid.uuid4().hex
