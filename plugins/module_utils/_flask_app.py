@@ -345,6 +345,7 @@ _FORM: dict[str, type] = {
     "warnings": list,
     "versions": dict,
     "process": dict,
+    "heeds_forwarded_prefix": bool,
 }
 
 
@@ -371,4 +372,5 @@ def assumed() -> Answer:
         "warnings": [],
         "versions": {},
         "process": {},
+        "heeds_forwarded_prefix": None,
     }
