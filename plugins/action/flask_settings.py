@@ -45,10 +45,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             }
         )
         variables = dict(task_vars or {})
-        values = self._values(variables)
+        apps = [self._values(variables, app) for app in self._apps(variables)]
+        values = self._values(variables, variables.get("flask_description") or {})
+        values = _settings.with_server(values, apps)
         name = values.get("flask_app_name")
 
         self._refuse(name, _settings.description_problems(values))
+        self._refuse(name, _settings.apps_problems(apps))
         settings = _settings.resolve(values)
         settings["host"] = self._ask_host(values, variables)
         settings["static"]["encodings"] = _settings.static_encodings(values, settings["host"])
@@ -65,8 +68,31 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             settings["contradictions"] = [str(problem) for problem in problems]
         return {"changed": False, "settings": settings}
 
-    def _values(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return every role variable, templated, typed and complete."""
+    def _apps(self, variables: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+        """Return the descriptions of all apps of the host, when there are several."""
+        apps = self._templar.template(variables.get("flask_apps")) or []
+        wrong = (
+            [app for app in apps if not isinstance(app, dict)] if isinstance(apps, list) else [apps]
+        )
+        if wrong:
+            problem = _settings.Problem(
+                "flask_apps",
+                wrong[0],
+                "it is no list of descriptions",
+                'Write one such as [{"flask_app_name": "gallery", "flask_app_source": "/path"}]',
+            )
+            self._refuse("flask_apps", [problem])
+        return list(apps)
+
+    def _values(
+        self, variables: dict[str, t.Any], description: t.Mapping[str, t.Any]
+    ) -> dict[str, t.Any]:
+        """Return every role variable, templated, typed and complete.
+
+        :param description: of one app of several; wins over the host's variables.
+        """
+        self._refuse_unknown(description)
+        variables = {**variables, **description}
         specs: dict[str, t.Any] = {}
         defaults: dict[str, t.Any] = {}
         for role in ROLES:
@@ -92,6 +118,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 + "\n  ".join(result.error_messages)
             )
         return dict(result.validated_parameters)
+
+    def _refuse_unknown(self, description: t.Mapping[str, t.Any]) -> None:
+        unknown = sorted(name for name in description if not name.startswith("flask_"))
+        if unknown:
+            raise AnsibleActionFail(
+                f"flask_apps: {unknown[0]} is no variable of this collection; nothing was changed. "
+                "Write flask_app_name and the like."
+            )
 
     def _load(self, path: pathlib.Path) -> dict[str, t.Any]:
         data: dict[str, t.Any] = self._loader.load_from_file(str(path), **_TRUSTED)

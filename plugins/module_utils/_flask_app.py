@@ -367,6 +367,7 @@ _FORM: dict[str, type] = {
     "warnings": list,
     "versions": dict,
     "process": dict,
+    "heeds_forwarded_prefix": bool,
 }
 
 
@@ -393,4 +394,5 @@ def assumed() -> Answer:
         "warnings": [],
         "versions": {},
         "process": {},
+        "heeds_forwarded_prefix": None,
     }

@@ -354,7 +354,34 @@ def rules_of(app: t.Any) -> list[Answer]:
     return rules[:RULES_LIMIT]
 
 
-def describe(app: t.Any, warnings: list[str]) -> Answer:
+def heeds_forwarded_prefix(served: t.Any, app: t.Any) -> bool:
+    """Whether a prefix that the proxy tells becomes part of the app's links.
+
+    The served object is called as Gunicorn does, with a request that ends before any code of a view:
+    https://flask.palletsprojects.com/en/stable/deploying/proxy_fix/
+    """
+    from flask import request, request_started
+    from werkzeug.exceptions import NotFound
+    from werkzeug.test import EnvironBuilder
+
+    seen: list[str] = []
+
+    def look(_sender: t.Any, **_unused: t.Any) -> t.NoReturn:
+        seen.append(request.script_root)
+        raise NotFound
+
+    headers = {"X-Forwarded-Prefix": f"/{PROBE}"}
+    environ = EnvironBuilder(
+        path=f"/{PROBE}", headers=headers, environ_base={"REMOTE_ADDR": "127.0.0.1"}
+    ).get_environ()
+    # Whatever middleware does with a request that it did not expect, the answer is no.
+    with contextlib.suppress(Exception), request_started.connected_to(look, app):
+        for _part in served(environ, lambda _status, _headers, _info=None: lambda _data: None):
+            pass
+    return seen == [f"/{PROBE}"]
+
+
+def describe(served: t.Any, app: t.Any, warnings: list[str]) -> Answer:
     """Return what the app says about itself."""
     mounts, unserved = static_mounts(app)
     values, types = config_of(app)
@@ -382,6 +409,7 @@ def describe(app: t.Any, warnings: list[str]) -> Answer:
             "groups": sorted(os.getgroups()),
             "umask": f"{umask:04o}",
         },
+        "heeds_forwarded_prefix": heeds_forwarded_prefix(served, app),
     }
 
 
@@ -421,7 +449,7 @@ def ask(request: Answer) -> Answer:
     served = build(module, request["attribute"], request["arguments"], request["keywords"])
     app, warnings = find_flask(served, request["callable"], called)
     try:
-        return describe(app, warnings)
+        return describe(served, app, warnings)
     except Exception as error:
         raise ProbeError(
             f"the app can't be described: {type(error).__name__}",

@@ -154,9 +154,7 @@ class Site:
 
         :raises NginxError: when the change is refused.
         """
-        parent = os.path.dirname(self.change.target)
-        if self.change.content is not None and not os.path.isdir(parent):
-            raise NginxError(f"{parent} is no directory. Create it first. Nothing was changed.")
+        self._require_directory()
         before = read(self.change)
         with tempfile.TemporaryDirectory(prefix="nginx-", dir=self._temporary_directory) as stages:
             stage = Stage(self.build, os.path.join(stages, "after"), self.change)
@@ -173,6 +171,19 @@ class Site:
         pending = self._is_pending(master) and not changes
         return Plan(before, changes, pending, stage.included, master, verdict.messages)
 
+    def _require_directory(self) -> None:
+        """Refuse a file in a directory that is neither there nor to be made in Nginx's own."""
+        parent = os.path.dirname(self.change.target)
+        own = os.path.realpath(self.build.conf_directory)
+        existing = parent
+        while not os.path.lexists(existing):
+            existing = os.path.dirname(existing)
+        is_own = os.path.commonpath([own, existing]) == own
+        if self.change.content is not None and not (
+            os.path.isdir(existing) and (existing == parent or is_own)
+        ):
+            raise NginxError(f"{parent} is no directory. Create it first. Nothing was changed.")
+
     def apply(self, plan: Plan, write: Writer, reload: bool = True) -> bool:
         """Do what was planned, and return whether Nginx was reloaded.
 
@@ -181,6 +192,7 @@ class Site:
         :raises NginxError: when Nginx refuses to load the change, which is undone then.
         """
         if plan.changes:
+            os.makedirs(os.path.dirname(self.change.target), mode=0o755, exist_ok=True)
             self.undo.begin()
         elif self.undo.exists() and _is_same_file(self.undo.path, self.change.target):
             # Killed before it wrote: there is nothing to go back to.

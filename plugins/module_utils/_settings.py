@@ -283,7 +283,16 @@ def _url_problem(variable: str, value: t.Any) -> Problem | None:
     return Problem(variable, value, reason, remedy)
 
 
+def public(prefix: str, url: str) -> str:
+    """Return where the public finds what the app itself has at ``url``."""
+    return prefix + url.lstrip("/")
+
+
 def _url_problems(values: Values) -> t.Iterator[Problem]:
+    if values["flask_site_url_prefix"] != "/":
+        problem = _url_problem("flask_site_url_prefix", values["flask_site_url_prefix"])
+        if problem:
+            yield problem
     media_problem = _url_problem("flask_media_url", values["flask_media_url"])
     if media_problem:
         yield media_problem
@@ -349,6 +358,7 @@ def _site_problems(values: Values) -> t.Iterator[Problem]:
             "neither Gunicorn nor Nginx can read it",
             "Write 'unix:/path/to/socket' or 'host:port', without a scheme",
         )
+    yield from _server_problems(values)
     if not values["flask_site_conf_file"].endswith(".conf"):
         yield Problem(
             "flask_site_conf_file",
@@ -356,6 +366,136 @@ def _site_problems(values: Values) -> t.Iterator[Problem]:
             "Nginx includes only *.conf there",
             "Write a name that ends in '.conf'",
         )
+
+
+def _server_problems(values: Values) -> t.Iterator[Problem]:
+    server = values.get("flask_site_server")
+    if server is None:
+        return
+    if server == values["flask_app_name"]:
+        yield Problem(
+            "flask_site_server",
+            server,
+            "that is the app itself",
+            "Leave it unset for a server block of its own, or write the name of another app",
+        )
+    elif not NAME.match(server):
+        yield Problem(
+            "flask_site_server",
+            server,
+            "it is no name of an app",
+            "Write the flask_app_name of the app whose server block this one is put into",
+        )
+    if values["flask_site_mode"] != "include":
+        yield Problem(
+            "flask_site_mode",
+            values["flask_site_mode"],
+            f"flask_site_server is {server!r}, so the app has no server block of its own",
+            "Leave flask_site_mode unset",
+        )
+    if values["flask_site_url_prefix"] == "/":
+        yield Problem(
+            "flask_site_url_prefix",
+            "/",
+            f"in the server block of {server!r} that prefix is taken",
+            f"Write a prefix of the app's own, such as '/{values['flask_app_name']}/'",
+        )
+
+
+def with_server(values: Values, apps: t.Sequence[Values]) -> dict[str, t.Any]:
+    """Return an app's values completed by those of the app whose server block it is put into."""
+    server = values.get("flask_site_server")
+    for app in apps:
+        if server is not None and app["flask_app_name"] == server:
+            shared = {
+                "flask_site_domains": values["flask_site_domains"] or app["flask_site_domains"],
+                "flask_site_port": app["flask_site_port"],
+            }
+            return {**values, **shared}
+    return dict(values)
+
+
+def apps_problems(apps: t.Sequence[Values]) -> list[Problem]:
+    """Return where the apps of one host are in each other's way.
+
+    :param apps: the values of each app of ``flask_apps``.
+    """
+    problems: list[Problem] = []
+    for index, one in enumerate(apps):
+        for other in apps[:index]:
+            problems += _shared(one, other)
+    return problems
+
+
+OWN = (
+    "flask_app_name",
+    "flask_app_user",
+    "flask_app_root",
+    "flask_app_bind",
+    "flask_app_env_file",
+    "flask_site_conf_file",
+    "flask_site_include_file",
+)
+
+
+def _shared(one: Values, other: Values) -> t.Iterator[Problem]:
+    names = f"{other['flask_app_name']} and {one['flask_app_name']}"
+    for variable in OWN:
+        if one[variable] == other[variable]:
+            yield Problem(
+                variable,
+                one[variable],
+                f"{names} would share it",
+                "Give each app of flask_apps one of its own",
+            )
+            if variable == "flask_app_name":
+                # All the rest follows from it.
+                return
+    mine, theirs = (
+        [values["flask_static_root"], values["flask_media_root"]] for values in (one, other)
+    )
+    for path in mine:
+        if any(overlap(path, taken) for taken in theirs):
+            yield Problem(
+                "flask_media_root" if path == one["flask_media_root"] else "flask_static_root",
+                path,
+                f"the files of {names} would lie in one another",
+                "Give each app of flask_apps directories of its own",
+            )
+    yield from _shared_urls(one, other, names)
+
+
+def _shared_urls(one: Values, other: Values, names: str) -> t.Iterator[Problem]:
+    both_serve = all(values["flask_site_mode"] == "server" for values in (one, other))
+    if both_serve and one["flask_site_port"] == other["flask_site_port"]:
+        for domain in sorted({*one["flask_site_domains"]} & {*other["flask_site_domains"]}):
+            # https://nginx.org/en/docs/http/server_names.html: the second is ignored
+            yield Problem(
+                "flask_site_domains",
+                domain,
+                f"{names} both have a server block of that name, and Nginx ignores the second",
+                f"Set flask_site_server={other['flask_app_name']} and a flask_site_url_prefix for "
+                f"{one['flask_app_name']}",
+            )
+    servers = [values.get("flask_site_server") for values in (one, other)]
+    prefixes = [values["flask_site_url_prefix"] for values in (one, other)]
+    if servers[0] is not None and servers[0] == servers[1] and prefixes[0] == prefixes[1]:
+        yield Problem(
+            "flask_site_url_prefix",
+            prefixes[0],
+            f"{names} would share it",
+            "Give each app a prefix of its own",
+        )
+    for guest, host in ((one, other), (other, one)):
+        if guest.get("flask_site_server") == host["flask_app_name"]:
+            media = public(host["flask_site_url_prefix"], host["flask_media_url"])
+            if overlap(guest["flask_site_url_prefix"], media):
+                yield Problem(
+                    "flask_site_url_prefix",
+                    guest["flask_site_url_prefix"],
+                    f"the uploads of {host['flask_app_name']} are at {media}",
+                    "Write another prefix",
+                )
 
 
 def _value_problems(values: Values) -> t.Iterator[Problem]:
@@ -603,6 +743,7 @@ def resolve(values: Values) -> Settings:
         "media": {
             **_section(values, "flask_media_"),
             "root": media_root,
+            "location": public(values["flask_site_url_prefix"], values["flask_media_url"]),
             "group": values.get("flask_media_group") or values["flask_site_nginx_user"],
         },
         "site": {
@@ -610,7 +751,8 @@ def resolve(values: Values) -> Settings:
             "client_max_body_size_bytes": client_max_body_size_bytes(values, None),
             "url": _site_url(values),
             "proxy": _proxies(values),
-            "proxy_pass": _proxy_pass(values["flask_app_bind"]),
+            "proxy_pass": _proxy_pass(values["flask_app_bind"], values["flask_site_url_prefix"]),
+            "include_directory": f"/etc/nginx/flask.d/{name}",
         },
         "verify": _section(values, "flask_verify_"),
         "parents": delivery_parents(name, static_root, media_root),
@@ -627,18 +769,26 @@ def _section(values: Values, prefix: str) -> dict[str, t.Any]:
 
 def _proxies(values: Values) -> bool:
     explicit = values.get("flask_site_proxy")
-    return values["flask_site_mode"] == "server" if explicit is None else bool(explicit)
+    if explicit is not None:
+        return bool(explicit)
+    return values["flask_site_mode"] == "server" or values.get("flask_site_server") is not None
 
 
-def _proxy_pass(bind: str) -> str:
-    """Return where Nginx passes requests, as https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_pass wants it."""
-    return f"http://{bind}" + (":" if bind.startswith("unix:") else "")
+def _proxy_pass(bind: str, prefix: str) -> str:
+    """Return where Nginx passes requests, as https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_pass wants it.
+
+    A URI takes the prefix's place. Nginx then sends the path decoded and escaped anew, which is the
+    same to an app, since WSGI's PATH_INFO is decoded too.
+    """
+    uri = "" if prefix == "/" else "/"
+    return f"http://{bind}" + (":" if bind.startswith("unix:") else "") + uri
 
 
 def _site_url(values: Values) -> str:
     domains = values["flask_site_domains"] or ["localhost"]
     port = values["flask_site_port"]
-    return f"http://{domains[0]}" + ("" if port == 80 else f":{port}")
+    prefix = values["flask_site_url_prefix"].rstrip("/")
+    return f"http://{domains[0]}" + ("" if port == 80 else f":{port}") + prefix
 
 
 def delivery_parents(name: str, static_root: str, media_root: str) -> list[str]:
@@ -767,7 +917,21 @@ def app_problems(values: Values, app: t.Mapping[str, t.Any]) -> list[Problem]:
 
     :param app: the answer of the module ``flask_app_info``.
     """
-    return [*mount_problems(values, app), *_app_config_problems(values, app["config"])]
+    return [
+        *mount_problems(values, app),
+        *_app_config_problems(values, app["config"]),
+        *_prefix_problems(values, app),
+    ]
+
+
+def _prefix_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    if values["flask_site_url_prefix"] != "/" and app.get("heeds_forwarded_prefix") is False:
+        yield Problem(
+            "flask_site_url_prefix",
+            values["flask_site_url_prefix"],
+            "the app does not heed X-Forwarded-Prefix, so none of its links would carry the prefix",
+            "Wrap the app: app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1, x_prefix=1)",
+        )
 
 
 def mount_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
@@ -823,7 +987,9 @@ def with_app(values: Values, settings: Settings, app: t.Mapping[str, t.Any]) -> 
         **settings,
         "static": {
             **settings["static"],
-            "mounts": served_mounts(settings["static"]["root"], app["mounts"]),
+            "mounts": served_mounts(
+                settings["static"]["root"], app["mounts"], values["flask_site_url_prefix"]
+            ),
         },
         "site": {
             **settings["site"],
@@ -836,13 +1002,17 @@ def with_app(values: Values, settings: Settings, app: t.Mapping[str, t.Any]) -> 
 
 
 def served_mounts(
-    static_root: str, mounts: t.Iterable[t.Mapping[str, t.Any]]
+    static_root: str, mounts: t.Iterable[t.Mapping[str, t.Any]], prefix: str = "/"
 ) -> list[dict[str, t.Any]]:
-    """Return the mounts that a URL can reach, each with the directory it is published to."""
+    """Return the mounts that a URL can reach, each with the directory it is published to.
+
+    ``url`` is the app's own, ``location`` the one that the public uses.
+    """
     return [
         {
             "endpoint": mount.get("endpoint"),
             "url": mount["url"],
+            "location": public(prefix, mount["url"]),
             "folder": mount["folder"],
             "directory": static_root + mount["url"].rstrip("/"),
         }

@@ -175,6 +175,12 @@ app:
       description: As whom the app was asked.
       type: dict
       sample: {uid: 998, gid: 998, groups: [998], umask: "0027"}
+    heeds_forwarded_prefix:
+      description:
+        - Whether a prefix in C(X-Forwarded-Prefix) becomes part of the app's links, as with C(ProxyFix(x_prefix=1)).
+        - Null when the app was not asked.
+      type: bool
+      sample: true
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -30,7 +30,7 @@ attributes:
 options:
   path:
     description:
-      - The file. Absolute path. Its directory must be there.
+      - The file. Absolute path. Its directory must be there, or lie in Nginx's own directory and be made.
       - If it is a symbolic link, the file that it leads to is written, but the link is what O(state=absent) removes.
     type: path
     required: true
@@ -304,8 +304,11 @@ def _plan_attributes(module: AnsibleModule, change: _nginx_tree.Change) -> bool:
         return False
     exists = os.path.exists(change.target)
     check_mode, module.check_mode = module.check_mode, True
-    # For a file that is not there yet its directory stands in.
-    changed = _set_attributes(module, change.target if exists else os.path.dirname(change.target))
+    # For a file that is not there yet its directory stands in, or the one above.
+    path = change.target
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    changed = _set_attributes(module, path)
     module.check_mode = check_mode
     return exists and changed
 

@@ -24,6 +24,7 @@ import urllib.parse
 from ansible_collections.flaskworks.static_media.plugins.module_utils._settings import (
     contains,
     overlap,
+    public,
 )
 
 Evidence = t.Mapping[str, t.Any]
@@ -45,6 +46,7 @@ TITLES = {
     "missing-is-404": "A missing file is a 404 of Nginx's, not of the app's",
     "no-listing": "Directories are not listed",
     "app-answers": "The app answers behind Nginx",
+    "prefix-heeded": "The app's links carry its URL prefix",
 }
 
 ACCESS_FAULTS = {
@@ -100,19 +102,22 @@ def requests(settings: Evidence, static: Evidence, canary: Evidence) -> list[dic
         "flask-verify-absent-" + hashlib.sha256(str(canary.get("name")).encode()).hexdigest()[:12]
     )
 
+    prefix = site["url_prefix"]
     wanted: list[tuple[str, str, dict[str, t.Any]]] = []
     for mount in static.get("mounts") or []:
         sample = mount.get("sample")
         if sample:
-            wanted.append(("static", mount["url"] + sample["path"], {"size": sample["size"]}))
+            path = public(prefix, mount["url"]) + sample["path"]
+            wanted.append(("static", path, {"size": sample["size"]}))
     if canary.get("written"):
-        wanted.append(("media", media["url"] + canary["name"], {"size": canary["size"]}))
+        wanted.append(("media", media["location"] + canary["name"], {"size": canary["size"]}))
     # All mounts are of one template: one of them speaks for the others.
-    prefixes = [mount["url"] for mount in (static.get("mounts") or [])[:1]] + [media["url"]]
-    wanted += [("absent", prefix + absent, {}) for prefix in prefixes]
-    wanted += [("directory", prefix, {}) for prefix in prefixes]
+    locations = [public(prefix, mount["url"]) for mount in (static.get("mounts") or [])[:1]]
+    locations.append(media["location"])
+    wanted += [("absent", location + absent, {}) for location in locations]
+    wanted += [("directory", location, {}) for location in locations]
     if site["proxy"]:
-        wanted.append(("app", "/", {}))
+        wanted.append(("app", prefix, {}))
     return [
         {
             "kind": kind,
@@ -155,6 +160,7 @@ class Proof:
         self._judge_access()
         self._judge_survival()
         self._judge_responses()
+        self._judge_url_prefix()
         order = list(TITLES)
         self.checks.sort(key=lambda check: order.index(check.id))
 
@@ -407,6 +413,25 @@ class Proof:
                 "the app behind Nginx fails",
                 f"Read the log of the service {self.settings['app']['name']}.",
             )
+
+    def _judge_url_prefix(self) -> None:
+        prefix = self.settings["site"]["url_prefix"]
+        heeds = self.settings["answer"].get("heeds_forwarded_prefix")
+        if prefix == "/":
+            return
+        if heeds is None:
+            self._skip("prefix-heeded", "the app was not asked")
+            return
+        problems = [] if heeds else ["the app does not heed X-Forwarded-Prefix"]
+        for problem in problems:
+            self._find(
+                "proxy-prefix-lost",
+                self.settings["app"]["callable"],
+                f"{problem}, so its links lead out of {prefix}",
+                "told X-Forwarded-Prefix, url_for() makes links without it",
+                "Wrap the app: app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1, x_prefix=1).",
+            )
+        self._check("prefix-heeded", problems, f"told {prefix}, the app puts it before its links")
 
     def _judge_files(self, files: list[_Answer]) -> None:
         self._check(

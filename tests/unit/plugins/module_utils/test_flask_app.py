@@ -356,6 +356,7 @@ def test_an_answer_is_believed_no_further_than_its_form(mount: dict[str, str]) -
         "warnings": [],
         "versions": {},
         "process": {},
+        "heeds_forwarded_prefix": False,
     }
     assert _flask_app.checked(answer) == answer
     with pytest.raises(ValueError, match="is no"):
