@@ -16,8 +16,8 @@ MEDIA = "/var/www/gallery/media"
 STATIC = "/var/www/gallery/static"
 
 
-def healthy() -> dict[str, t.Any]:
-    """The evidence of a host on which all is well."""
+def healthy(prefix: str = "/") -> dict[str, t.Any]:
+    """The evidence of a host on which all is well, for an app at ``prefix``."""
     settings = {
         "app": {
             "name": "gallery",
@@ -29,13 +29,19 @@ def healthy() -> dict[str, t.Any]:
             "root": STATIC,
             "mounts": [{"url": "/static/", "folder": "/x", "directory": f"{STATIC}/static"}],
         },
-        "media": {"root": MEDIA, "url": "/media/", "group": "www-data"},
+        "media": {
+            "root": MEDIA,
+            "url": "/media/",
+            "location": f"{prefix}media/",
+            "group": "www-data",
+        },
         "site": {
             "nginx_user": "www-data",
             "url": "http://gallery.example.com",
             "port": 80,
             "proxy": True,
             "domains": ["gallery.example.com"],
+            "url_prefix": prefix,
             "include_file": "/etc/nginx/snippets/gallery.conf",
         },
         "verify": {"address": "127.0.0.1"},
@@ -46,7 +52,12 @@ def healthy() -> dict[str, t.Any]:
                 for path in (STATIC, MEDIA)
             }
         },
-        "answer": {"asked": True, "error": None, "config": {"UPLOAD_FOLDER": MEDIA}},
+        "answer": {
+            "asked": True,
+            "error": None,
+            "config": {"UPLOAD_FOLDER": MEDIA},
+            "heeds_forwarded_prefix": prefix != "/",
+        },
     }
     static = {
         "mounts": [{"url": "/static/", "sample": {"path": "css/app.css", "size": 10}, "files": 1}]
@@ -104,11 +115,36 @@ def response(evidence: dict[str, t.Any], kind: str) -> dict[str, t.Any]:
 
 
 def test_a_healthy_host_passes_every_check_and_has_no_finding() -> None:
-    report = judge(healthy())
+    report = judge(healthy("/shop/"))
     assert {check["id"] for check in report["checks"]} == set(_verify.TITLES)
     assert {check["status"] for check in report["checks"]} == {"pass"}
     assert (report["ok"], report["findings"]) == (True, [])
     assert report["generated"] == "2026-11-23T10:00:00Z"
+
+
+def test_only_an_app_with_a_prefix_is_checked_for_it() -> None:
+    report = judge(healthy())
+    assert {c["id"] for c in report["checks"]} == set(_verify.TITLES) - {"prefix-heeded"}
+    assert report["ok"]
+
+
+def test_an_app_with_a_prefix_that_was_not_asked_is_not_said_to_heed_it() -> None:
+    evidence = healthy("/shop/")
+    evidence["settings"]["answer"] = {"asked": False, "config": {}}
+    status = {c["id"]: c["status"] for c in judge(evidence)["checks"]}
+    assert status["prefix-heeded"] == "skip"
+
+
+def test_the_public_urls_are_asked_for() -> None:
+    evidence = healthy("/shop/")
+    asked = _verify.requests(evidence["settings"], evidence["static"], evidence["canary"])
+    assert [request["path"] for request in asked if request["kind"] != "absent"] == [
+        "/shop/static/css/app.css",
+        "/shop/media/flask-verify-1.txt",
+        "/shop/static/",
+        "/shop/media/",
+        "/shop/",
+    ]
 
 
 Break = t.Callable[[dict[str, t.Any]], None]
@@ -221,6 +257,11 @@ def _app_down(e: dict[str, t.Any]) -> None:
     response(e, "app")["status"] = 502
 
 
+def _deaf(e: dict[str, t.Any]) -> None:
+    e["settings"]["site"]["url_prefix"] = "/shop/"
+    e["settings"]["answer"]["heeds_forwarded_prefix"] = False
+
+
 BROKEN: list[tuple[Break, str, list[tuple[str, str]]]] = [
     (_clash, "url-prefixes-differ", [("static-url-mismatch", "/media/static/")]),
     (_same_directory, "directories-differ", [("shared-directory", f"{STATIC}/uploads")]),
@@ -256,6 +297,7 @@ BROKEN: list[tuple[Break, str, list[tuple[str, str]]]] = [
     (_app_404, "missing-is-404", [("served-by-app", "/static/flask-verify-absent-ABSENT")]),
     (_listing, "no-listing", [("directory-listing", "/static/")]),
     (_app_down, "app-answers", [("app-not-answering", "/")]),
+    (_deaf, "prefix-heeded", [("proxy-prefix-lost", "gallery:create_app()")]),
 ]
 
 
