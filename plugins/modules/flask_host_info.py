@@ -119,7 +119,11 @@ directories:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _host, _nginx_modules, _release
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _host,
+    _nginx_modules,
+    _release,
+)
 
 
 def main() -> None:
