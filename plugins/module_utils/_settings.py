@@ -424,6 +424,18 @@ def apps_problems(apps: t.Sequence[Values]) -> list[Problem]:
     for index, one in enumerate(apps):
         for other in apps[:index]:
             problems += _shared(one, other)
+    names = [app["flask_app_name"] for app in apps]
+    for app in apps:
+        server = app.get("flask_site_server")
+        if server is not None and server not in names:
+            problems.append(
+                Problem(
+                    "flask_site_server",
+                    server,
+                    "it is the name of no app of flask_apps",
+                    f"Write one of {', '.join(sorted({*names} - {app['flask_app_name']}))}",
+                )
+            )
     return problems
 
 
@@ -713,9 +725,16 @@ def derived_env(values: Values) -> dict[str, t.Any]:
 
     ``flask_app_env`` is kept out of it, since settings are shown and that may hold secrets.
     """
-    return {
+    env = {
         name: value for name, (_unused, value) in _owned_env(values).items() if value is not None
     }
+    if values["flask_site_url_prefix"] != "/":
+        # Else the sessions of all apps of one host name overwrite each other:
+        # https://flask.palletsprojects.com/en/stable/config/#SESSION_COOKIE_PATH
+        env[f"{values['flask_app_env_prefix']}_SESSION_COOKIE_PATH"] = values[
+            "flask_site_url_prefix"
+        ]
+    return env
 
 
 def resolve(values: Values) -> Settings:

@@ -103,6 +103,21 @@ class Control:
             f"flaskworks.static_media.{playbook}",
         ]
 
+    def inventory_variable(self, name: str) -> Any:
+        """What the inventory says of the host, its templates as they are."""
+        inventories = os.environ["PLAY_INVENTORY"].split(":")
+        done = subprocess.run(
+            [
+                "ansible-inventory",
+                *(f"--inventory={path}" for path in inventories),
+                f"--host={self.name}",
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return json.loads(done.stdout)[name]
+
     def run(self, playbook: str, *arguments: str, **variables: Any) -> Run:
         """Run a playbook to its end."""
         report = self.directory / f"{self.name}-gallery.json"

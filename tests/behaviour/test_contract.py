@@ -14,7 +14,10 @@ import pytest
 from raw_http import Connection
 
 
-@pytest.mark.parametrize("line", contract.lines(hosts.static_urls()), ids=lambda line: str(line.id))
+LINES = contract.lines(hosts.static_urls(), hosts.url_prefix())
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: str(line.id))
 def test_line(line: contract.Line, probes: None, site: hosts.Site, connection: Connection) -> None:
     assert contract.violations(connection, line) == []
 

@@ -83,6 +83,7 @@ def test_is_refused(changes: dict[str, t.Any], variable: str, words: str) -> Non
         ({"flask_media_root": "/var/www/gallery/media"}, "flask_media_root", "in one another"),
         ({"flask_media_root": "/var/www/gallery/media/x"}, "flask_media_root", "in one another"),
         ({"flask_static_root": "/var/www/gallery/media/x"}, "flask_static_root", "in one another"),
+        ({"flask_site_server": "blog"}, "flask_site_server", "Write one of gallery"),
         ({"flask_site_url_prefix": "/media/"}, "flask_site_url_prefix", "uploads of gallery"),
         ({"flask_site_url_prefix": "/media/x/"}, "flask_site_url_prefix", "uploads of gallery"),
         (
@@ -167,6 +168,15 @@ def test_the_public_finds_static_and_media_below_the_prefix() -> None:
         "/shop/static/",
         "/var/www/shop/static/static",
     )
+
+
+def test_sessions_of_two_apps_are_kept_apart() -> None:
+    env = "FLASK_SESSION_COOKIE_PATH"
+    assert _settings.derived_env(shop())[env] == "/shop/"
+    assert env not in _settings.derived_env(description())
+    # An app whose cookie is for more than its prefix may say so.
+    values = shop(flask_app_env={env: "/"})
+    assert _settings.description_problems(values) == []
 
 
 def test_an_app_at_the_root_is_passed_its_requests_as_they_are() -> None:
