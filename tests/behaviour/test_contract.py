@@ -13,7 +13,6 @@ import hosts
 import pytest
 from raw_http import Connection
 
-
 LINES = contract.lines(hosts.static_urls(), hosts.url_prefix())
 
 
