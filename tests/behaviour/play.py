@@ -49,7 +49,7 @@ SNAPSHOT = r"""
 WAIT_FOR_MODULES = "while pgrep -f '[A]nsiballZ_' >/dev/null; do sleep 0.2; done"
 
 # Kills (-9) the modules that run, with all that they have started, and prints their names. With a
-# module's name it waits for that one to begin, and then for so many seconds.
+# module's name it waits for that one to begin, and then for so many seconds; null if it did not.
 KILL_MODULES = r"""
 import json, os, re, signal, sys, time
 
@@ -91,8 +91,11 @@ def send(number, pids):
 request = json.load(sys.stdin)
 if request["module"]:
     until = time.monotonic() + request["timeout_seconds"]
-    while request["module"] not in modules(processes()).values() and time.monotonic() < until:
-        time.sleep(0.002)
+    while request["module"] not in modules(processes()).values():
+        if time.monotonic() > until:
+            print("null")
+            sys.exit()
+        time.sleep(0.02)
     time.sleep(request["after_seconds"])
 table = processes()
 running = modules(table)
@@ -236,7 +239,7 @@ class Control:
         :param module: count from when this one first runs on the host, not from the play's start.
         """
         assert not self.pipelining, "with pipelining no module is found"
-        killed: list[str] = []
+        killed: list[str] | None = None
         with subprocess.Popen(
             self.command(playbook, **variables),
             stdout=subprocess.DEVNULL,
@@ -246,7 +249,8 @@ class Control:
             start_new_session=True,
         ) as running:
             if module:
-                killed = self._kill_modules(module, after_seconds)
+                while killed is None and running.poll() is None:
+                    killed = self._kill_modules(module, after_seconds)
             else:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     running.wait(timeout=after_seconds)
@@ -258,11 +262,12 @@ class Control:
                 killed = self._kill_modules()
             for pid in family(running.pid) if was_running else ():
                 send(pid, signal.SIGKILL)
-        return Killed(was_running, killed)
+        return Killed(was_running, killed or [])
 
-    def _kill_modules(self, module: str = "", after_seconds: float = 0) -> list[str]:
-        request = {"module": module, "after_seconds": after_seconds, "timeout_seconds": 100}
-        names: list[str] = json.loads(self.host.python(KILL_MODULES, json.dumps(request).encode()))
+    def _kill_modules(self, module: str = "", after_seconds: float = 0) -> list[str] | None:
+        request = {"module": module, "after_seconds": after_seconds, "timeout_seconds": 60}
+        answer = self.host.python(KILL_MODULES, json.dumps(request).encode())
+        names: list[str] | None = json.loads(answer)
         return names
 
     def wait_for_modules(self) -> None:
