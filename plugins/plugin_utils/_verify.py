@@ -444,7 +444,7 @@ class Proof:
         self._check(
             "static-published",
             problems,
-            f"{static.get('unchanged')} of {static.get('unchanged')} as the app has them, by size and time"
+            f"all {static.get('unchanged')} as the app has them, by size and time"
             + (f"; of {mended} owner, mode or time differ" if mended else ""),
         )
 
@@ -593,9 +593,9 @@ class Proof:
         if not answer.by_nginx or answer.size != answer.expected_size:
             return False
         if answer.kind == "media":
-            return answer.content == self.canary.get("content")
+            return bool(answer.content == self.canary.get("content"))
         if answer.sha256 is not None:
-            return answer.sha256 == answer.expected["sha256"]
+            return answer.sha256 == str(answer.expected["sha256"])
         # Of a published file, the time follows from the content.
         return answer.etag.removeprefix("W/") == str(answer.expected["etag"])
 

@@ -13,7 +13,7 @@ import uploads
 MEDIA = "/var/www/gallery/media"
 STATIC = "/var/www/gallery/static"
 CONF = "/etc/nginx/conf.d/gallery.conf"
-INCLUDED = "/etc/nginx/flask.d/gallery/shadow.conf"
+INCLUDED = "/etc/nginx/flask.d/gallery"
 UPLOAD = f"{MEDIA}/kept.jpg"
 
 
@@ -84,8 +84,9 @@ FAULTS = [
     ),
     Fault(
         "another location takes the app's page",
-        f"""echo 'location = / {{ return 200 "Welcome"; }}' >{INCLUDED} && systemctl restart nginx""",
-        f"rm {INCLUDED} && systemctl restart nginx",
+        f"mkdir --parents {INCLUDED} && "
+        f"""echo 'location = / {{ return 200 "Welcome"; }}' >{INCLUDED}/shadow.conf && systemctl restart nginx""",
+        f"rm -r {INCLUDED} && systemctl restart nginx",
         ("location-shadowed", "/"),
         is_mended=False,
     ),
