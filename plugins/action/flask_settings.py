@@ -117,7 +117,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "The description of the app can't be read; nothing was changed.\n  "
                 + "\n  ".join(result.error_messages)
             )
-        return dict(result.validated_parameters)
+        return _settings.normalised(result.validated_parameters)
 
     def _refuse_unknown(self, description: t.Mapping[str, t.Any]) -> None:
         unknown = sorted(name for name in description if not name.startswith("flask_"))

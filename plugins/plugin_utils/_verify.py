@@ -97,7 +97,7 @@ def requests(settings: Evidence, static: Evidence, canary: Evidence) -> list[dic
     """
     site, media = settings["site"], settings["media"]
     host = (site["domains"] or ["localhost"])[0].replace("*.", "www.")
-    base = f"http://{settings['verify']['address']}:{site['port']}"
+    base = f"{site.get('scheme', 'http')}://{settings['verify']['address']}:{site['port']}"
     absent = (
         "flask-verify-absent-" + hashlib.sha256(str(canary.get("name")).encode()).hexdigest()[:12]
     )

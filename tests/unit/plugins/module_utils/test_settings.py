@@ -167,7 +167,7 @@ def test_is_refused(changes: dict[str, t.Any], variable: str, words: str) -> Non
         },
         {"flask_app_service": "external", "flask_app_source": None},
         {"flask_site_mode": "include", "flask_site_domains": []},
-        {"flask_app_name": "my-app_2"},
+        {"flask_app_name": "my-app_2", "flask_app_env_file": "/etc/my-app_2/my-app_2.env"},
         {"flask_app_env": {"FLASK_DEBUG_TB": True, "X": 3}},
     ],
     ids=str,
