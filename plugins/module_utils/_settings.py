@@ -103,6 +103,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # Debian Policy 9.2.2: below it are the groups of the system's own, disk and shadow among them.
 FIRST_FREE_GID = 100
+# ip_unprivileged_port_start, ip(7)
+FIRST_FREE_PORT = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -1051,7 +1053,10 @@ def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> list[Problem]:
     """
     return [
         *_listener_problems(values, host),
+        *_bind_holder_problems(values, host),
         *_user_problems(values, host),
+        *_group_problems(values, host),
+        *_claim_problems(values, host),
         *_directory_problems(values, host),
         *_known_release_problems(values, host),
     ]
@@ -1070,6 +1075,172 @@ def _listener_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterato
                 "Write a free port, or stop that program",
             )
             return
+
+
+def _bind_holder_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    if values["flask_app_service"] != "managed":
+        return
+    name, bind = values["flask_app_name"], values["flask_app_bind"]
+    yield from _own_socket_problems(values, host)
+    has_unit = host["paths"][_socket_unit(name)] == "ours"
+    holders = host["bind_holders"]
+    for holder in holders:
+        # One that is ours shares the socket with all the others: Gunicorn's processes, and systemd.
+        if (
+            holder["user"] == values["flask_app_user"]
+            or holder["pid"] == host["service_process_id"]
+            or (holder["process"] == "systemd" and has_unit)
+        ):
+            return
+    if holders:
+        holder = holders[0]
+        yield Problem(
+            "flask_app_bind",
+            bind,
+            f"{holder['process']} (process {holder['pid']}, {holder['user']}'s) listens there already",
+            "Write a free port, leave it unset for a unix socket, or stop that program",
+        )
+
+
+def _own_socket_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    """Yield what only systemd, which opens sockets as root, can do."""
+    if host["service_manager"] == "systemd":
+        return
+    found = BIND.match(values["flask_app_bind"])
+    name = values["flask_app_name"]
+    if found and found["path"] and posixpath.dirname(found["path"]) != f"/run/{name}":
+        yield Problem(
+            "flask_app_bind",
+            values["flask_app_bind"],
+            "without systemd Gunicorn makes its socket itself, and only in the app's own directory",
+            f"Write 'unix:/run/{name}/{name}.sock'",
+        )
+    elif found and found["port"] and int(found["port"]) < FIRST_FREE_PORT:
+        yield Problem(
+            "flask_app_bind",
+            values["flask_app_bind"],
+            f"without systemd Gunicorn listens itself, and ports below {FIRST_FREE_PORT} are root's",
+            "Write '127.0.0.1:8000'",
+        )
+
+
+def _group_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    name = values["flask_app_group"]
+    group = host["groups"][name]
+    if group is None:
+        return
+    is_new = host["users"][values["flask_app_user"]] is None
+    # What a killed run has made belongs to nobody yet, but its directory is there already.
+    is_ours = host["paths"][posixpath.dirname(values["flask_app_env_file"])] == "ours"
+    if group["gid"] < FIRST_FREE_GID:
+        yield Problem(
+            "flask_app_group",
+            name,
+            f"that group is the system's (gid {group['gid']}), with rights that no app may have",
+            "Write a group of the app's own, or leave it unset",
+        )
+    elif is_new and not is_ours and name == values["flask_app_user"]:
+        yield Problem(
+            "flask_app_group",
+            name,
+            f"that group is there without a user of its name (gid {group['gid']}), so it is somebody "
+            "else's, and the app would get its rights",
+            "Write another flask_app_name, or another flask_app_user and flask_app_group",
+        )
+
+
+UNIT_DIRECTORIES = (
+    "/etc/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+
+
+def _socket_unit(name: str) -> str:
+    return f"{UNIT_DIRECTORIES[0]}/{name}.socket"
+
+
+def _service_files(values: Values) -> list[str]:
+    """Return the files that give the app's name a meaning to the service manager."""
+    name = values["flask_app_name"]
+    units = [f"{path}/{name}.{kind}" for path in UNIT_DIRECTORIES for kind in ("service", "socket")]
+    return [*units, f"/etc/init.d/{name}"]
+
+
+def _app_directories(values: Values) -> dict[str, str]:
+    """Return the directories that a managed app gets, each with the variable that tells where."""
+    name = values["flask_app_name"]
+    return {
+        values["flask_app_root"]: "flask_app_root",
+        f"/run/{name}": "flask_app_name",
+        f"/var/log/{name}": "flask_app_name",
+    }
+
+
+def claimable_paths(values: Values) -> list[str]:
+    """Return the paths of which has to be known whose they are."""
+    return [
+        posixpath.dirname(values["flask_app_env_file"]),
+        values["flask_site_conf_file"],
+        values["flask_site_include_file"],
+        *_service_files(values),
+        *_app_directories(values),
+    ]
+
+
+def _claim_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    """Yield what would be taken though it is somebody else's."""
+    name, paths = values["flask_app_name"], host["paths"]
+    env_directory = posixpath.dirname(values["flask_app_env_file"])
+    if paths[env_directory] == "foreign":
+        yield Problem(
+            "flask_app_env_file",
+            values["flask_app_env_file"],
+            f"{env_directory} is there already and not this collection's, and would be closed to "
+            "whoever uses it",
+            f"Write another flask_app_name, or a directory of the app's own such as "
+            f"'/usr/local/etc/{name}/{name}.env'",
+        )
+    variable = f"flask_site_{'conf' if values['flask_site_mode'] == 'server' else 'include'}_file"
+    if paths[values[variable]] == "foreign":
+        yield Problem(
+            variable,
+            values[variable],
+            "there is a file of that name that this collection has not written",
+            "Write another path or another flask_app_name, or move that file away if it is the "
+            "app's former one",
+        )
+    if values["flask_app_service"] != "managed":
+        return
+    files = _service_files(values)
+    foreign = next((path for path in files if paths[path] == "foreign"), None)
+    if foreign:
+        yield Problem(
+            "flask_app_name",
+            name,
+            f"there is a service of that name that this collection has not written, {foreign}",
+            "Write another name, or set flask_app_service to 'external' if that service is the app",
+        )
+    if "ours" in [paths[path] for path in (env_directory, *files)]:
+        return
+    for path, variable in _app_directories(values).items():
+        if paths[path] == "foreign":
+            yield Problem(
+                variable,
+                values[variable],
+                f"{path} is there already and not this collection's, and would be closed to whoever "
+                "uses it",
+                "Write another one, or move that directory away if it is left of a former set-up",
+            )
+
+
+def stale_site_files(values: Values, host: t.Mapping[str, t.Any]) -> list[str]:
+    """Return the files of ours by which Nginx serves the app as it was described before."""
+    wanted = f"flask_site_{'conf' if values['flask_site_mode'] == 'server' else 'include'}_file"
+    files = (values["flask_site_conf_file"], values["flask_site_include_file"])
+    ours = {path for path in files if host["paths"][path] == "ours"}
+    return sorted({*ours, *host["guest_files"]} - {values[wanted]})
 
 
 def _user_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:

@@ -308,7 +308,13 @@ def host(**changes: t.Any) -> dict[str, t.Any]:
 
     facts: dict[str, t.Any] = {
         "listeners": [],
+        "service_manager": "systemd",
+        "service_process_id": None,
+        "bind_holders": [],
         "users": {"gallery": None},
+        "groups": {"gallery": None},
+        "paths": dict.fromkeys(_settings.claimable_paths(description()), "missing"),
+        "guest_files": [],
         "releases": [],
         "directories": {
             path: directory(path) for path in ("/var/www/gallery/static", "/var/www/gallery/media")
