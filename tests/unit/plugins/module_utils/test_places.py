@@ -6,6 +6,7 @@ import typing as t
 
 import pytest
 from ansible_collections.flaskworks.static_media.plugins.module_utils import _settings
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _verify
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -183,3 +184,12 @@ def test_nginx_takes_what_the_app_takes() -> None:
     assert "1048577 bytes" in str(problem)
     answer["config"]["MAX_CONTENT_LENGTH"] = 1 << 20
     assert _settings.app_problems(values, answer) == []
+
+
+@pytest.mark.parametrize("changes", [{}, INCLUDE], ids=["http", "https"])
+def test_the_proof_asks_as_a_browser_does(changes: dict[str, t.Any]) -> None:
+    settings = _settings.resolve(description(**changes))
+    asked = _verify.requests(settings, {"mounts": []}, {"written": False})
+    start = "https://127.0.0.1:443/" if changes else "http://127.0.0.1:80/"
+    assert asked
+    assert all(request["url"].startswith(start) for request in asked)
