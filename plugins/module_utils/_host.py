@@ -270,7 +270,12 @@ def claim(path: str) -> str:
     try:
         if not os.path.isdir(path):
             return _file_claim(path)
-        names = [name for name in os.listdir(path) if not name.startswith(_LEFTOVER_PREFIX)]
+        names = [
+            name
+            for name in os.listdir(path)
+            # The second is in every new file system.
+            if not name.startswith(_LEFTOVER_PREFIX) and name != "lost+found"
+        ]
     except OSError:
         return "foreign"
     if not names:

@@ -38,6 +38,9 @@ RESERVED_NAMES = frozenset(
         "daemon",
         "bin",
         "sys",
+        # Directories of that name are everybody's (FHS 3.0), and empty at first.
+        "opt",
+        "lock",
         # The collection's own file beside those of the apps
         "flask_mime_types",
     }

@@ -184,6 +184,8 @@ def test_a_directory_is_whose_its_files_are(tmp_path: Path) -> None:
     assert _host.claim(str(directory)) == "empty"
     (directory / ".ansible_tmpxyzREADME").write_text("By flask")
     assert _host.claim(str(directory)) == "empty"
+    (directory / "lost+found").mkdir()
+    assert _host.claim(str(directory)) == "empty"
     (directory / "sshd_config").write_text("Port 22\n")
     assert _host.claim(str(directory)) == "foreign"
     (directory / "below").mkdir()

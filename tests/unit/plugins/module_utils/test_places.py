@@ -69,6 +69,7 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
     ({"flask_media_mode": "2770"}, "flask_media_mode", "only reads"),
     ({"flask_media_mode": "2752"}, "flask_media_mode", "nobody else may write"),
     ({"flask_app_name": "flask_mime_types"}, "flask_app_name", "belongs to the system"),
+    ({"flask_app_name": "opt"}, "flask_app_name", "belongs to the system"),
 ]
 
 
@@ -178,7 +179,7 @@ def test_nginx_waits_for_gunicorn(timeout: int, seconds: int) -> None:
 
 def test_nginx_takes_what_the_app_takes() -> None:
     values = description(flask_site_client_max_body_size="1M")
-    answer = {"mounts": [], "config": {"MAX_CONTENT_LENGTH": (1 << 20) + 1}}
+    answer: dict[str, t.Any] = {"mounts": [], "config": {"MAX_CONTENT_LENGTH": (1 << 20) + 1}}
     (problem,) = _settings.app_problems(values, answer)
     assert problem.variable == "flask_site_client_max_body_size"
     assert "1048577 bytes" in str(problem)
