@@ -228,13 +228,15 @@ def test_what_is_no_file_is_not_installed(
         f"os.path.lexists(os.path.join({where}, 'planted-1.0-py3-none-any.whl')) or {planted}\n"
         + backend.read_text()
     )
-    with pytest.raises(ReleaseError, match="made planted-1.0-py3-none-any.whl, which is no wheel"):
+    with pytest.raises(
+        ReleaseError, match=r"made planted-1\.0-py3-none-any\.whl, which is no wheel"
+    ):
         build(root, make_archive())
     assert os.listdir(root / "releases") == []
     assert files(root) == ["releases"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can build as another user")
+@pytest.mark.usefixtures("as_root")
 def test_root_installs_from_where_the_user_never_wrote(
     root: Path, archive: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,7 +257,7 @@ def test_root_installs_from_where_the_user_never_wrote(
     assert seen == [(0, 0o700, 0)]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can build as another user")
+@pytest.mark.usefixtures("as_root")
 def test_after_the_installation_root_runs_nothing_of_the_virtualenv(
     root: Path, archive: str, open_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
