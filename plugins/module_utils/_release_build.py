@@ -22,6 +22,7 @@ from __future__ import annotations
 import configparser
 import contextlib
 import dataclasses
+import hashlib
 import os
 import pwd
 import shutil
@@ -82,6 +83,7 @@ def build(releases: _release.Releases, release: str, how: Build) -> tuple[str, s
                     "id": release,
                     "source": how.source,
                     "installer": installer,
+                    "python": python_version(how.python),
                     "built": _release.now(),
                     "deployed": None,
                 },
@@ -90,6 +92,36 @@ def build(releases: _release.Releases, release: str, how: Build) -> tuple[str, s
             shutil.rmtree(path, ignore_errors=True)
             raise
     return installer, refused
+
+
+def python_version(python: str) -> str | None:
+    """Return what a virtualenv of this Python is good for, such as ``cpython 3.11``.
+
+    :return: ``None`` when it can't be asked: a build then says why.
+    """
+    script = "import sys; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            [python, "-IS", "-c", script], stdout=subprocess.PIPE, text=True, cwd="/", check=True
+        )
+        return done.stdout.strip() or None
+    return None
+
+
+def release_id(releases: _release.Releases, release: str, python: str) -> str:
+    """Return the name of the release that the host's Python can run.
+
+    That is the release's own, the same on all hosts, unless it is there and was built with another
+    Python: an upgrade of the distribution leaves a virtualenv whose packages the new one does not
+    look for (https://docs.python.org/3/library/venv.html). It may be in use, so the one that is
+    built anew has another name.
+    """
+    version = python_version(python)
+    anew = hashlib.sha256(f"{release} {version}".encode()).hexdigest()[: len(release)]
+    if version is None or releases.is_built(anew):
+        return release if version is None else anew
+    built_with = releases.records().get(release, {}).get("python")
+    return release if built_with in (None, version) else anew
 
 
 def find_uv() -> str | None:

@@ -645,3 +645,30 @@ def test_only_whole_releases_are_listed(root: Path) -> None:
 def test_a_real_directory_is_no_current_release(root: Path) -> None:
     (root / "current").mkdir()
     assert current_id(str(root)) is None
+
+
+def test_the_record_names_the_python(root: Path, archive: str) -> None:
+    build(root, archive)
+    version = subprocess.run(
+        [PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    assert Releases(str(root)).records()["one"]["python"] == f"cpython {version}"
+    assert _release_build.release_id(Releases(str(root)), "one", PYTHON) == "one"
+
+
+def test_a_release_of_another_python_is_built_anew_beside_it(root: Path) -> None:
+    releases = deployed(root, "abcdef")
+    assert _release_build.release_id(releases, "abcdef", PYTHON) == "abcdef", "not known"
+    made(root, "abcdef", python="cpython 2.7")
+    anew = _release_build.release_id(releases, "abcdef", PYTHON)
+    assert (anew != "abcdef", len(anew)) == (True, 6)
+    made(root, anew, python=_release_build.python_version(PYTHON))
+    assert _release_build.release_id(releases, "abcdef", PYTHON) == anew
+    # The old one is pruned some time: the same is still not built again.
+    shutil.rmtree(root / "releases" / "abcdef")
+    assert _release_build.release_id(releases, "abcdef", PYTHON) == anew
+    assert _release_build.release_id(releases, "other1", PYTHON) == "other1"
+    assert _release_build.release_id(releases, "abcdef", "/nowhere/python") == "abcdef"
