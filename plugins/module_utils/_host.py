@@ -69,6 +69,20 @@ def listeners(port: int, proc: str = "/proc") -> list[dict[str, t.Any]]:
     :return: ``pid`` and ``process`` are ``None`` where the process is not to be seen (another
         user's, without root).
     """
+    found = _tcp_listeners(port, proc)
+    owners = _socket_owners({inode for _unused, inode in found}, proc)
+    return [
+        {
+            "address": f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
+            "pid": owners.get(inode, (None, None))[0],
+            "process": owners.get(inode, (None, None))[1],
+        }
+        for address, inode in found
+    ]
+
+
+def _tcp_listeners(port: int, proc: str) -> list[tuple[str, str]]:
+    """Return address and inode of each socket that listens on a TCP port."""
     found = []
     for table in ("tcp", "tcp6"):
         try:
@@ -80,15 +94,7 @@ def listeners(port: int, proc: str = "/proc") -> list[dict[str, t.Any]]:
             address, _sep, number = row[1].partition(":")
             if row[3] == TCP_LISTEN and int(number, 16) == port:
                 found.append((decode_address(address), row[9]))
-    owners = _socket_owners({inode for _unused, inode in found}, proc)
-    return [
-        {
-            "address": f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
-            "pid": owners.get(inode, (None, None))[0],
-            "process": owners.get(inode, (None, None))[1],
-        }
-        for address, inode in found
-    ]
+    return found
 
 
 def service_process(name: str) -> int | None:
@@ -110,20 +116,48 @@ def service_process(name: str) -> int | None:
     return pid if pid and os.path.isdir(f"/proc/{pid}") else None
 
 
+def app_process(bind: str, service: str, proc: str = "/proc") -> int | None:
+    """Return the main process of an app, or ``None``.
+
+    That is the service's own when it listens there. The app may be run by a service of another
+    name; and none may be seen to listen, as in a container.
+    """
+    bound = bound_processes(bind, proc)
+    main = service_process(service)
+    return main if main in bound or not bound else min(bound)
+
+
 def bound_process(bind: str, proc: str = "/proc") -> int | None:
-    """Return the id of the process that listens at ``unix:/path`` or ``host:port``, or ``None``."""
+    """Return the id of the process that listens at ``unix:/path`` or ``host:port``, or ``None``.
+
+    Of a master and its workers the oldest is the master.
+    """
+    return min(bound_processes(bind, proc), default=None)
+
+
+def bound_processes(bind: str, proc: str = "/proc") -> set[int]:
+    """Return the ids of all processes that hold the socket which listens there.
+
+    With socket activation PID 1 holds it too, and is passed over.
+    """
     if bind.startswith("unix:"):
-        return socket_process(bind[len("unix:") :], proc)
-    port = int(bind.rpartition(":")[2])
-    return min((found["pid"] for found in listeners(port, proc) if found["pid"]), default=None)
+        inodes = _unix_listeners(bind[len("unix:") :], proc)
+    else:
+        host, _sep, port = bind.rpartition(":")
+        found = _tcp_listeners(int(port), proc)
+        # One that is bound to another address of the host is another service's.
+        named = {inode for address, inode in found if address == host.strip("[]")}
+        inodes = named or {inode for _unused, inode in found}
+    return {pid for pid, _name, _inode in _holders(inodes, proc) if pid != 1}
 
 
 def socket_process(path: str, proc: str = "/proc") -> int | None:
-    """Return the id of the process that listens on a unix socket, or ``None``.
+    """Return the id of the process that listens on a unix socket, or ``None``."""
+    return bound_process(f"unix:{path}", proc)
 
-    With socket activation PID 1 holds the socket too, and is passed over. Of a master and its
-    workers the oldest is the master.
-    """
+
+def _unix_listeners(path: str, proc: str) -> set[str]:
+    """Return the inodes of the sockets that listen at a path."""
     inodes = set()
     try:
         with open(
@@ -139,9 +173,8 @@ def socket_process(path: str, proc: str = "/proc") -> int | None:
                 ):
                     inodes.add(fields[6])
     except OSError:
-        return None
-    holders = [pid for pid, _name, _inode in _holders(inodes, proc) if pid != 1]
-    return min(holders, default=None)
+        return set()
+    return inodes
 
 
 def _socket_owners(inodes: set[str], proc: str) -> dict[str, tuple[int, str]]:

@@ -88,7 +88,9 @@ listeners:
   sample:
     - {address: "0.0.0.0:80", pid: 812, process: nginx}
 app_process_id:
-  description: Process that listens on O(bind), or else the main process of O(service), or null.
+  description:
+    - The main process of O(service) when it listens on O(bind), or else the first other process that does, though not systemd itself, or null.
+    - When none can be seen to listen, the main process of O(service).
   returned: always
   type: int
   sample: 1204
@@ -150,8 +152,7 @@ def main() -> None:
         ipv6=_host.has_ipv6(),
         nginx=_nginx_modules.static_modules(),
         listeners=_host.listeners(module.params["port"]),
-        app_process_id=_host.bound_process(module.params["bind"])
-        or _host.service_process(module.params["service"]),
+        app_process_id=_host.app_process(module.params["bind"], module.params["service"]),
         release=_release.current_id(root) if root else None,
         releases=_release.built_ids(root) if root else [],
         users={name: _host.user_facts(name) for name in module.params["users"]},
