@@ -76,7 +76,7 @@ def listeners(port: int, proc: str = "/proc") -> list[dict[str, t.Any]]:
     :return: ``pid`` and ``process`` are ``None`` where the process is not to be seen (another
         user's, without root).
     """
-    found = _listening(port, proc)
+    found = _tcp_listeners(port, proc)
     owners = _socket_owners({inode for _unused, inode in found}, proc)
     return [
         {
@@ -88,7 +88,7 @@ def listeners(port: int, proc: str = "/proc") -> list[dict[str, t.Any]]:
     ]
 
 
-def _listening(port: int, proc: str) -> list[tuple[str, str]]:
+def _tcp_listeners(port: int, proc: str) -> list[tuple[str, str]]:
     """Return address and inode of each socket that listens on a TCP port."""
     found = []
     for table in ("tcp", "tcp6"):
@@ -110,11 +110,13 @@ def bind_holders(bind: str, proc: str = "/proc") -> list[dict[str, t.Any]]:
     :return: ``pid``, ``process`` and ``user`` of each process that is to be seen.
     """
     if bind.startswith("unix:"):
-        inodes = _unix_inodes(bind[len("unix:") :], proc)
+        inodes = _unix_listeners(bind[len("unix:") :], proc)
     else:
         host, _colon, port = bind.rpartition(":")
         inodes = {
-            inode for other, inode in _listening(int(port), proc) if _clash(host.strip("[]"), other)
+            inode
+            for other, inode in _tcp_listeners(int(port), proc)
+            if _clash(host.strip("[]"), other)
         }
     return [
         {"pid": pid, "process": name, "user": _user_of(pid, proc)}
@@ -162,26 +164,42 @@ def service_process(name: str) -> int | None:
     return pid if pid and os.path.isdir(f"/proc/{pid}") else None
 
 
-def bound_process(bind: str, proc: str = "/proc") -> int | None:
-    """Return the id of the process that listens at ``unix:/path`` or ``host:port``, or ``None``."""
-    if bind.startswith("unix:"):
-        return socket_process(bind[len("unix:") :], proc)
-    port = int(bind.rpartition(":")[2])
-    return min((found["pid"] for found in listeners(port, proc) if found["pid"]), default=None)
+def app_process(bind: str, service: str, proc: str = "/proc") -> int | None:
+    """Return the main process of an app, or ``None``.
 
-
-def socket_process(path: str, proc: str = "/proc") -> int | None:
-    """Return the id of the process that listens on a unix socket, or ``None``.
-
-    With socket activation PID 1 holds the socket too, and is passed over. Of a master and its
-    workers the oldest is the master.
+    That is the service's own when it listens there. The app may be run by a service of another
+    name; and none may be seen to listen, as in a container.
     """
-    inodes = _unix_inodes(path, proc)
-    holders = [pid for pid, _name, _inode in _holders(inodes, proc) if pid != 1]
-    return min(holders, default=None)
+    bound = bound_processes(bind, proc)
+    main = service_process(service)
+    return main if main in bound or not bound else min(bound)
 
 
-def _unix_inodes(path: str, proc: str) -> set[str]:
+def bound_process(bind: str, proc: str = "/proc") -> int | None:
+    """Return the id of the process that listens at ``unix:/path`` or ``host:port``, or ``None``.
+
+    Of a master and its workers the oldest is the master.
+    """
+    return min(bound_processes(bind, proc), default=None)
+
+
+def bound_processes(bind: str, proc: str = "/proc") -> set[int]:
+    """Return the ids of all processes that hold the socket which listens there.
+
+    With socket activation PID 1 holds it too, and is passed over.
+    """
+    if bind.startswith("unix:"):
+        inodes = _unix_listeners(bind[len("unix:") :], proc)
+    else:
+        host, _sep, port = bind.rpartition(":")
+        found = _tcp_listeners(int(port), proc)
+        # One that is bound to another address of the host is another service's.
+        named = {inode for address, inode in found if address == host.strip("[]")}
+        inodes = named or {inode for _unused, inode in found}
+    return {pid for pid, _name, _inode in _holders(inodes, proc) if pid != 1}
+
+
+def _unix_listeners(path: str, proc: str) -> set[str]:
     """Return the inodes of the sockets that listen at a path."""
     inodes = set()
     try:

@@ -677,6 +677,15 @@ def _shared(one: Values, other: Values) -> t.Iterator[Problem]:
             if variable == "flask_app_name":
                 # All the rest follows from it.
                 return
+    if posixpath.dirname(one["flask_app_env_file"]) == posixpath.dirname(
+        other["flask_app_env_file"]
+    ):
+        yield Problem(
+            "flask_app_env_file",
+            one["flask_app_env_file"],
+            f"{names} would share its directory, and with it the secret key and Gunicorn's configuration",
+            "Give each app of flask_apps a directory of its own, such as /etc/NAME",
+        )
     mine, theirs = (
         [values["flask_static_root"], values["flask_media_root"]] for values in (one, other)
     )

@@ -98,7 +98,9 @@ listeners:
   sample:
     - {address: "0.0.0.0:80", pid: 812, process: nginx}
 app_process_id:
-  description: Process that listens on O(bind), or else the main process of O(service), or null.
+  description:
+    - The main process of O(service) when it listens on O(bind), or else the first other process that does, though not systemd itself, or null.
+    - When none can be seen to listen, the main process of O(service).
   returned: always
   type: int
   sample: 1204
@@ -188,7 +190,6 @@ def main() -> None:
     except LookupError as error:
         module.fail_json(msg=error.args[0])
     root = module.params["root"]
-    service_process = _host.service_process(module.params["service"])
     module.exit_json(
         changed=False,
         package_manager=package_manager,
@@ -196,8 +197,8 @@ def main() -> None:
         ipv6=_host.has_ipv6(),
         nginx=_nginx_modules.static_modules(),
         listeners=_host.listeners(module.params["port"]),
-        app_process_id=_host.bound_process(module.params["bind"]) or service_process,
-        service_process_id=service_process,
+        app_process_id=_host.app_process(module.params["bind"], module.params["service"]),
+        service_process_id=_host.service_process(module.params["service"]),
         bind_holders=_host.bind_holders(module.params["bind"]),
         release=_release.current_id(root) if root else None,
         releases=_release.built_ids(root) if root else [],
