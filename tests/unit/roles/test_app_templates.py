@@ -141,6 +141,79 @@ def test_a_pid_of_another_process_does_not_count(app: dict[str, t.Any]) -> None:
     assert script(app, "status") != 0
 
 
+# As Gunicorn does at USR2, its pauses included: Arbiter.reexec(), Arbiter.maybe_promote_master().
+SUCCEEDED = """#!/usr/bin/python3
+import os, signal, sys, time
+
+PID_FILE = sys.argv[-1].replace("gunicorn.conf.py", "run/app.pid")
+first = os.environ.get("GUNICORN_PID")
+
+
+def write(path):
+    with open(path, "w") as stream:
+        stream.write(str(os.getpid()))
+
+
+def end(*_):
+    os.unlink(PID_FILE)
+    os._exit(0)
+
+
+def reexec(*_):
+    number = str(os.getpid())
+    if {is_followed} and not os.fork():
+        os.execve(__file__, sys.argv, {{"GUNICORN_PID": number}})
+
+
+signal.signal(signal.SIGTERM, end)
+signal.signal(signal.SIGUSR2, reexec)
+if first:
+    time.sleep(0.7)
+    write(PID_FILE + ".2")
+    os.kill(int(first), signal.SIGTERM)
+    while os.getppid() == int(first):
+        time.sleep(0.05)
+    time.sleep(0.7)
+    os.rename(PID_FILE + ".2", PID_FILE)
+else:
+    write(PID_FILE)
+while True:
+    signal.pause()
+"""
+
+
+def pids(app: dict[str, t.Any]) -> set[int]:
+    """Return the processes that run the app's Gunicorn."""
+    done = subprocess.run(
+        ["pgrep", "-f", f"{app['virtualenv']}/bin/gunicorn"], capture_output=True, check=False
+    )
+    return set(map(int, done.stdout.split()))
+
+
+@pytest.mark.parametrize("actions", [("stop",), ("reload", "stop"), ("stop", "start", "stop")])
+def test_a_reload_leaves_nothing_behind(app: dict[str, t.Any], actions: tuple[str, ...]) -> None:
+    Path(app["virtualenv"], "bin/gunicorn").write_text(SUCCEEDED.format(is_followed=True))
+    app["gunicorn_timeout_seconds"] = 10
+    assert script(app, "start") == 0
+    before = pids(app)
+    assert len(before) == 1
+    assert script(app, "reload") == 0
+    assert script(app, "status") == 0
+    assert pids(app) - before
+    for action in actions:
+        assert script(app, action) == 0
+        assert len(pids(app)) in {"start": {1}, "reload": {1, 2}, "stop": {0}}[action]
+
+
+def test_a_reload_that_nothing_follows_fails(app: dict[str, t.Any]) -> None:
+    Path(app["virtualenv"], "bin/gunicorn").write_text(SUCCEEDED.format(is_followed=False))
+    assert script(app, "start") == 0
+    before = pids(app)
+    assert script(app, "reload") != 0
+    assert pids(app) == before
+    assert script(app, "status") == 0
+
+
 def unit() -> dict[str, list[str]]:
     """Return the options of each section of the unit."""
     sections: dict[str, list[str]] = {}
