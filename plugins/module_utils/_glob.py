@@ -33,7 +33,9 @@ def expand(pattern: str, list_directory: t.Callable[[str], t.Iterable[str]]) -> 
             if expression is None and not is_last:
                 matches.append(f"{base}/{_unescape(part)}")
                 continue
-            for name in {".", "..", *list_directory(base)}:
+            # Of a file the library finds not even these.
+            own = (".", "..") if os.path.isdir(base or "/") else ()
+            for name in {*own, *list_directory(base)}:
                 if expression is None:
                     is_match = name == _unescape(part)
                 else:

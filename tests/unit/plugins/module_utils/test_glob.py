@@ -73,6 +73,8 @@ characters = st.sampled_from([*"ab.*?[]!^-\\dx/é", "[a-c]", "[!a]", "[[:alpha:]
 @example(pattern="d*/in.conf")
 @example(pattern=".*")
 @example(pattern="dangl*")
+@example(pattern="a/.")
+@example(pattern="d*/.")
 def test_finds_what_the_library_finds(tree: Path, pattern: str) -> None:
     if pattern.endswith(("/", "\\")) or "\\/" in pattern:
         # The library's own versions differ on a trailing backslash; a trailing slash is no file.
