@@ -37,6 +37,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "ask_app": {"type": "bool", "default": False},
                 "ask_deployed_app": {"type": "bool", "default": False},
                 "virtualenv": {"type": "path"},
+                "require_env_files": {"type": "bool", "default": True},
                 "on_contradiction": {
                     "type": "str",
                     "choices": ["fail", "report"],
@@ -179,6 +180,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                     "user": settings["user"],
                     "directory": directory,
                     "environment_files": [settings["secret_key_file"], settings["env_file"]],
+                    "require_environment_files": arguments["require_env_files"],
+                    # A check run has not written the env file that a run would ask the app with.
+                    "environment": _settings.derived_env(values)
+                    if self._task.check_mode and arguments["on_contradiction"] == "fail"
+                    else {},
                 },
                 variables,
             )

@@ -501,18 +501,19 @@ class Adoption:
 
     def plan(self) -> Outcome:
         """Say what a copy would do, and change nothing."""
-        self._pass(is_last=True, is_dry=True)
+        self._pass(is_dry=True)
         self._refuse_conflicts("Nothing was changed.")
         return self.outcome
 
-    def copy(self) -> Outcome:
+    def copy(self, young_ns: int = YOUNG_NS) -> Outcome:
         """Bring over what is there, while the app goes on writing.
 
+        :param young_ns: what was changed so shortly ago is left to a later run.
         :raises AdoptError: when something can't be read or written, or is a conflict.
         """
         self._media.clean()
         for _unused in range(PASSES_LIMIT):
-            if self._pass(is_last=False):
+            if self._pass(young_ns):
                 break
         self._refuse_conflicts("All else was copied.")
         return self.outcome
@@ -529,7 +530,7 @@ class Adoption:
         self._media.clean()
         for _unused in range(PASSES_LIMIT):
             before = self.outcome.progress
-            whole = self._pass(is_last=True)
+            whole = self._pass()
             self._refuse_conflicts("All else was copied.")
             if whole and self.outcome.progress == before and self._compare():
                 return self.outcome
@@ -577,17 +578,17 @@ class Adoption:
                 "away that is not to be kept:\n" + "\n".join(f"  {x}" for x in conflicts.lines())
             )
 
-    def _pass(self, *, is_last: bool, is_dry: bool = False) -> bool:
+    def _pass(self, young_ns: int = 0, *, is_dry: bool = False) -> bool:
         """Bring over what is not there yet.
 
         :return: whether every source could be read to its end.
         """
         self.outcome.begin_pass()
-        young_ns = None if is_last else time.time_ns() - YOUNG_NS
+        until_ns = time.time_ns() - young_ns
         for number, source in self._sources:
             try:
                 for entry in source.entries():
-                    if young_ns is not None and entry.changed_ns > young_ns:
+                    if young_ns and entry.changed_ns > until_ns:
                         self.outcome.young += 1
                     else:
                         self._take(number, entry, is_dry)

@@ -45,6 +45,7 @@ SIZE = re.compile(r"(\d+)\s*([kKmMgG]?)(?:[iI]?[bB])?\Z")
 BIND = re.compile(
     r"(?:unix:(?P<path>/[\w.+@:/-]+)|(?:[\w.-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5}))\Z"
 )
+CONTAINER = re.compile(r"container:[A-Za-z0-9][A-Za-z0-9_.-]*:/.*\Z", re.DOTALL)
 NGINX_TIME = re.compile(r"\d+(?:ms|[smhdwMy])?\Z")
 MODE = re.compile(r"[0-7]{3,4}\Z")
 # What stands in a request line as it is (RFC 9112, 3.2.1).
@@ -139,6 +140,7 @@ def description_problems(values: Values) -> list[Problem]:
         *_value_problems(values),
         *_env_problems(values),
         *_release_problems(values),
+        *_adoption_problems(values),
     ]
     if not any(problem.variable.endswith("_root") for problem in problems):
         problems += _root_problems(values)
@@ -610,6 +612,80 @@ def _release_problems(values: Values) -> t.Iterator[Problem]:
         )
 
 
+# What is there is the system's, and no upload.
+SYSTEM_DIRECTORIES = ("/etc", "/dev", "/proc", "/sys", "/boot", "/usr", "/bin", "/sbin", "/lib")
+
+
+def _adoption_problems(values: Values) -> t.Iterator[Problem]:
+    media = values["flask_media_root"]
+    for source in values["flask_media_adopt_from"]:
+        if source.startswith("container:"):
+            if not CONTAINER.match(source):
+                yield Problem(
+                    "flask_media_adopt_from",
+                    source,
+                    "it names no directory of a container",
+                    "Write container:NAME:/path, such as 'container:gallery:/app/uploads'",
+                )
+            continue
+        reason = None
+        if not source.startswith("/") or posixpath.normpath(source) != (source.rstrip("/") or "/"):
+            reason = "it is no absolute path in its plain form"
+        elif posixpath.normpath(source) in TOO_WIDE_DIRECTORIES or any(
+            contains(path, source) for path in SYSTEM_DIRECTORIES
+        ):
+            reason = "more than uploads is there, and everybody could then read it"
+        elif overlap(source, media):
+            reason = f"flask_media_root is {media!r}: the two are the same or one lies in the other"
+        if reason:
+            yield Problem(
+                "flask_media_adopt_from",
+                source,
+                reason,
+                "Write the directory of the uploads, such as '/srv/gallery/releases/7/uploads'",
+            )
+    yield from _former_url_problems(values)
+    restart = values["flask_media_adopt_restart"]
+    if restart and values["flask_app_service"] == "managed":
+        yield Problem(
+            "flask_media_adopt_restart",
+            restart,
+            "flask_app_service is 'managed', so the app is restarted by flask_app",
+            "Leave it unset",
+        )
+
+
+def _former_url_problems(values: Values) -> t.Iterator[Problem]:
+    taken = {"flask_media_url": values["flask_media_url"]}
+    for url in values["flask_media_former_urls"]:
+        problem = _url_problem("flask_media_former_urls", url)
+        if problem:
+            yield problem
+            continue
+        for variable, other in taken.items():
+            if overlap(url, other):
+                yield Problem(
+                    "flask_media_former_urls",
+                    url,
+                    f"{variable} has {other!r}: the two prefixes are the same or one lies in the other",
+                    "Write each prefix once, and only those that the uploads have no more",
+                )
+                break
+        taken["flask_media_former_urls"] = url
+        for mount in values.get("flask_static_mounts") or []:
+            yield from _former_mount_problems(url, str(mount.get("url")))
+
+
+def _former_mount_problems(url: str, mount_url: str) -> t.Iterator[Problem]:
+    if contains(url, mount_url):
+        yield Problem(
+            "flask_media_former_urls",
+            url,
+            f"the app's static files at {mount_url!r} would be hidden",
+            f"Write the prefix that only uploads have, such as {mount_url + 'uploads/'!r}",
+        )
+
+
 def _inline_type_problems(types: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     for mime_type, extensions in types.items():
         if not re.match(r"[a-z]+/[a-z0-9.+-]+\Z", mime_type):
@@ -764,6 +840,12 @@ def resolve(values: Values) -> Settings:
             "root": media_root,
             "location": public(values["flask_site_url_prefix"], values["flask_media_url"]),
             "group": values.get("flask_media_group") or values["flask_site_nginx_user"],
+            "file_mode": f"{int(values['flask_media_mode'], 8) & 0o666:04o}",
+            "former_locations": [
+                public(values["flask_site_url_prefix"], url)
+                for url in values["flask_media_former_urls"]
+            ],
+            "adopt_record": f"/var/lib/flask_media_adopt/{name}.sqlite",
         },
         "site": {
             **_section(values, "flask_site_"),
@@ -841,6 +923,7 @@ def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> list[Problem]:
         *_user_problems(values, host),
         *_directory_problems(values, host),
         *_known_release_problems(values, host),
+        *_current_problems(values, host),
     ]
 
 
@@ -931,6 +1014,20 @@ def _known_release_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.It
         )
 
 
+def _current_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    current = posixpath.join(values["flask_app_root"], "current")
+    if values["flask_app_service"] != "managed" or host.get("current") in (None, "link"):
+        return
+    yield Problem(
+        "flask_app_root",
+        values["flask_app_root"],
+        f"{current} is no link to a release but a real {host['current']}, which may hold data",
+        "If uploads are in it, run the playbook adopt_media with flask_app_service 'external' and "
+        f"flask_media_adopt_from {json.dumps([posixpath.join(current, 'uploads')])} (where they are). Then move "
+        f"{current} away, or set flask_app_root to another directory",
+    )
+
+
 def app_problems(values: Values, app: t.Mapping[str, t.Any]) -> list[Problem]:
     """Return where the app's own answer contradicts the description.
 
@@ -965,6 +1062,8 @@ def mount_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Pro
             )
         else:
             yield from _mount_problems(variable, mount["url"], values)
+            for url in values["flask_media_former_urls"]:
+                yield from _former_mount_problems(url, mount["url"])
         if mount["folder"] and overlap(mount["folder"], values["flask_media_root"]):
             yield Problem(
                 "flask_media_root",
@@ -1006,10 +1105,14 @@ def with_app(values: Values, settings: Settings, app: t.Mapping[str, t.Any]) -> 
         **settings,
         "static": {
             **settings["static"],
-            "mounts": served_mounts(
-                settings["static"]["root"], app["mounts"], values["flask_site_url_prefix"]
-            ),
+            "mounts": [
+                {**mount, "exclude": _uploads_in(mount, values)}
+                for mount in served_mounts(
+                    settings["static"]["root"], app["mounts"], values["flask_site_url_prefix"]
+                )
+            ],
         },
+        "media": {**settings["media"], **_adoption(values, app)},
         "site": {
             **settings["site"],
             "client_max_body_size_bytes": client_max_body_size_bytes(
@@ -1018,6 +1121,43 @@ def with_app(values: Values, settings: Settings, app: t.Mapping[str, t.Any]) -> 
         },
         "answer": dict(app),
     }
+
+
+def _adoption(values: Values, app: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return where uploads are to be adopted from, with whose rights, or why that isn't known."""
+    told = values["flask_media_adopt_from"]
+    folder = app["config"].get("UPLOAD_FOLDER")
+    problem = None
+    sources = list(told)
+    if not told and folder:
+        path = posixpath.normpath(posixpath.join(values["flask_app_directory"], str(folder)))
+        if path != posixpath.normpath(values["flask_media_root"]):
+            sources = [path]
+    elif not told:
+        reason = app.get("error") or "it has no UPLOAD_FOLDER in its config"
+        problem = (
+            f"The app does not say where its uploads are: {reason}\n"
+            "Write the directory, such as flask_media_adopt_from: [/srv/gallery/releases/7/uploads]. "
+            "Nothing was copied."
+        )
+    return {
+        "adopt_sources": sources,
+        "adopt_user": None if told else values["flask_app_user"],
+        "adopt_problem": problem,
+    }
+
+
+def _uploads_in(mount: t.Mapping[str, t.Any], values: Values) -> list[str]:
+    """Return the paths below a static folder that are uploads, which no release publishes."""
+    pairs = [(mount["url"], url) for url in values["flask_media_former_urls"]]
+    pairs += [(mount["folder"], path) for path in values["flask_media_adopt_from"]]
+    return sorted(
+        {
+            posixpath.relpath(inner, outer)
+            for outer, inner in pairs
+            if outer and contains(outer, inner) and not contains(inner, outer)
+        }
+    )
 
 
 def served_mounts(

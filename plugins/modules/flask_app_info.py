@@ -46,6 +46,10 @@ options:
     type: list
     elements: path
     default: []
+  require_environment_files:
+    description: Whether each of O(environment_files) has to be there. Those of an app that is run by other means may be yet to come.
+    type: bool
+    default: true
   environment:
     description: Variables on top of O(environment_files). Secrets belong into a file, since a task's arguments are logged.
     type: dict
@@ -183,6 +187,8 @@ app:
       sample: true
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskworks.static_media.plugins.module_utils._flask_app import (
     Callable,
@@ -200,6 +206,7 @@ def main() -> None:
             "callable": {"type": "str", "required": True},
             "user": {"type": "str", "required": True},
             "environment_files": {"type": "list", "elements": "path", "default": []},
+            "require_environment_files": {"type": "bool", "default": True},
             "environment": {"type": "dict", "default": {}},
             "directory": {"type": "path"},
             "timeout_seconds": {"type": "int", "default": 60},
@@ -212,7 +219,11 @@ def main() -> None:
             callable=Callable.parse(module.params["callable"]),
             user=module.params["user"],
             directory=module.params["directory"],
-            environment_files=module.params["environment_files"],
+            environment_files=[
+                path
+                for path in module.params["environment_files"]
+                if module.params["require_environment_files"] or os.path.lexists(path)
+            ],
             environment={
                 str(name): str(value) for name, value in module.params["environment"].items()
             },

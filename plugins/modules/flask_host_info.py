@@ -97,6 +97,11 @@ release:
   returned: always
   type: str
   sample: 3f1c0a9be2d4
+current:
+  description: What C(current) in O(root) is. V(link), V(directory) or V(file), or null.
+  returned: always
+  type: str
+  sample: link
 releases:
   description: Whole releases below O(root), sorted.
   returned: always
@@ -117,6 +122,8 @@ directories:
   sample:
     /var/www/gallery/media: {kind: directory, resolved: /var/www/gallery/media, virtualenv: null, checkout: null}
 """
+
+import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
@@ -153,6 +160,7 @@ def main() -> None:
         app_process_id=_host.bound_process(module.params["bind"])
         or _host.service_process(module.params["service"]),
         release=_release.current_id(root) if root else None,
+        current=_host.kind_of(os.path.join(root, "current")) if root else None,
         releases=_release.built_ids(root) if root else [],
         users={name: _host.user_facts(name) for name in module.params["users"]},
         directories={path: _host.directory_facts(path) for path in module.params["directories"]},

@@ -42,6 +42,10 @@ options:
     description:
       - Virtualenv to ask the app in, when it isn't C(flask_app_virtualenv). A new release is asked before it is switched to.
     type: path
+  require_env_files:
+    description: Whether an app that is asked has to have its env files. Those of an app that is yet to be taken over may be to come.
+    type: bool
+    default: true
   on_contradiction:
     description:
       - What to do when the app can't be asked, or when its answer contradicts the description.

@@ -24,7 +24,7 @@ attributes:
 options:
   state:
     description:
-      - V(copied) brings over what is there. What was changed in the last two seconds may be half an upload, and is left to a later run.
+      - V(copied) brings over what is there, but for what was changed in the last O(young_seconds).
       - V(verified) is for when nobody writes to the sources any more. Brings over what is left, and compares every copy with its original by SHA-256.
       - V(source_removed) does the same, then removes each original whose bytes are in the media root, and the directories that are empty then.
         The top directory stays, and so does a container's layer.
@@ -67,8 +67,13 @@ options:
     description: File in which is written down what was copied from where. Its directory is made. One for each O(root).
     type: path
     required: true
+  young_seconds:
+    description: With O(state=copied), what was changed so shortly ago may be half an upload, and is left to a later run.
+    type: int
+    default: 2
   process_id:
-    description: Main process of the app. With O(process_paths), no more than copying is done while it is older than one of them.
+    description:
+      - Main process of the app. While it is older than one of O(process_paths), it may still write to O(sources), and copying is all that is done.
     type: int
   process_paths:
     description: Files that the app reads at its start, such as its env file.
@@ -150,6 +155,11 @@ removed:
   returned: success
   type: int
   sample: 0
+restart_pending:
+  description: Whether O(process_id) is older than one of O(process_paths). Null when that can't be told.
+  returned: success
+  type: bool
+  sample: false
 paths:
   description: The first 20 paths of each kind, below the sources, and how many more there are.
   returned: success
@@ -196,6 +206,7 @@ def main() -> None:
             "directory_mode": {"type": "str", "default": "2750"},
             "file_mode": {"type": "str", "default": "0640"},
             "record": {"type": "path", "required": True},
+            "young_seconds": {"type": "int", "default": 2},
             "process_id": {"type": "int"},
             "process_paths": {"type": "list", "elements": "path", "default": []},
         },
@@ -232,35 +243,36 @@ def _adopt(module: AnsibleModule) -> None:
             root, _look(params, module.check_mode), record, params["sources"], reader
         )
         stack.callback(adoption.close)
+        pending = _pending(params["process_id"], params["process_paths"])
         if module.check_mode:
             outcome = adoption.plan()
         elif params["state"] == "copied":
-            outcome = adoption.copy()
+            outcome = adoption.copy(params["young_seconds"] * 10**9)
         else:
-            if adoption.texts:
-                _require_restarted(params["process_id"], params["process_paths"])
+            if pending and adoption.texts:
+                raise AdoptError(
+                    f"The app (process {params['process_id']}) was started before {pending} was changed, so it may "
+                    "still write uploads to the former place. Restart it, and run the playbook again. What was "
+                    "copied is whole, and nothing was removed."
+                )
             outcome = adoption.verify()
             if params["state"] == "source_removed":
                 outcome = adoption.remove()
-        _exit(module, adoption.texts, outcome)
+        _exit(module, adoption.texts, outcome, None if pending is None else bool(pending))
 
 
-def _require_restarted(process_id: int | None, paths: t.Sequence[str]) -> None:
-    """Refuse to go on while the app runs with the env that it had before."""
+def _pending(process_id: int | None, paths: t.Sequence[str]) -> str | None:
+    """Return a file that has changed since the app was started, ``""`` for none; ``None`` if unknown."""
     if process_id is None:
-        return
+        return None
     try:
         started_ns = _process.started_at_ns(process_id)
     except ProcessLookupError:
-        return
+        return None
     for path in paths:
         if os.path.exists(path) and _process.may_predate(started_ns, os.stat(path).st_ctime_ns):
-            raise AdoptError(
-                f"The app (process {process_id}) was started before {path} was changed, so it may still write "
-                "uploads to the former place. Restart it, or let the playbook do so "
-                "(flask_media_adopt_restart), and run the playbook again. What was copied is whole, and nothing "
-                "was removed."
-            )
+            return path
+    return ""
 
 
 def _look(params: dict[str, t.Any], is_check_mode: bool) -> Look:
@@ -284,7 +296,9 @@ def _mode(params: dict[str, t.Any], option: str) -> int:
         ) from None
 
 
-def _exit(module: AnsibleModule, sources: list[str], outcome: Outcome) -> None:
+def _exit(
+    module: AnsibleModule, sources: list[str], outcome: Outcome, restart_pending: bool | None
+) -> None:
     for text in outcome.gone:
         module.warn(f"{text} is there no more. What was not copied by then can't be.")
     if outcome.skipped.count:
@@ -310,6 +324,7 @@ def _exit(module: AnsibleModule, sources: list[str], outcome: Outcome) -> None:
         young=outcome.young,
         verified=outcome.verified,
         removed=outcome.removed,
+        restart_pending=restart_pending,
         paths=shown,
         diff={"prepared": "".join(f"+ {line}\n" for line in lines)},
     )

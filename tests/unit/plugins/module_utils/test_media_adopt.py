@@ -35,10 +35,13 @@ LONG_AGO_S = 1_600_000_000
 LONG_AGO_NS = LONG_AGO_S * 10**9 + 123_456_789
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else each test would wait until its files are old enough."""
-    monkeypatch.setattr(_media_adopt, "YOUNG_NS", 0)
+def copy(adoption: Adoption) -> Outcome:
+    """Without waiting until the files are old enough."""
+    return adoption.copy(young_ns=0)
+
+
+def copy_old(adoption: Adoption) -> Outcome:
+    return adoption.copy(young_ns=3600 * 10**9)
 
 
 class Host:
@@ -101,7 +104,7 @@ def test_a_file_of_another_content_is_not_overwritten(host: Host) -> None:
     host.put("b.png", "new")
     (host.media / "a.png").write_text("mine")
     with pytest.raises(AdoptError, match=r"a\.png: other bytes"):
-        host.run(Adoption.copy)
+        host.run(copy)
     assert tree_of(host.media) == {"a.png": "mine", "b.png": "new"}
     assert tree_of(host.source) == {"a.png": "theirs", "b.png": "new"}
 
@@ -113,7 +116,7 @@ def test_a_conflict_is_found_by_a_dry_run_too(host: Host) -> None:
         host.run(Adoption.plan, is_dry=True)
 
 
-@pytest.mark.parametrize("step", [Adoption.verify, Adoption.copy])
+@pytest.mark.parametrize("step", [Adoption.verify, copy])
 def test_a_directory_and_a_file_of_one_name_conflict(
     host: Host, step: Callable[[Adoption], Outcome]
 ) -> None:
@@ -129,7 +132,7 @@ def test_a_link_in_the_media_root_leads_nowhere(host: Host, tmp_path: Path) -> N
     (tmp_path / "elsewhere").mkdir()
     (host.media / "a").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(AdoptError):
-        host.run(Adoption.copy)
+        host.run(copy)
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
@@ -137,7 +140,7 @@ def test_links_and_special_files_are_reported_and_not_followed(host: Host) -> No
     (host.source / "link").symlink_to("/etc/passwd")
     (host.source / "links").symlink_to("/etc")
     os.mkfifo(host.source / "pipe")
-    outcome = host.run(Adoption.copy, Adoption.verify)
+    outcome = host.run(copy, Adoption.verify)
     assert sorted(outcome.skipped.first) == ["link: link", "links: link", "pipe: pipe"]
     assert not list(host.media.iterdir())
 
@@ -146,40 +149,40 @@ def test_a_link_above_the_source_is_not_followed_as_root(host: Host, tmp_path: P
     host.put("a.png", "a")
     (tmp_path / "current").symlink_to(host.source)
     with pytest.raises(AdoptError, match=f"Write {host.source}, if that"):
-        host.run(Adoption.copy, texts=[str(tmp_path / "current")])
+        host.run(copy, texts=[str(tmp_path / "current")])
 
 
 @pytest.mark.parametrize("place", ["media", "media/inner", "."])
 def test_the_media_root_is_no_source(host: Host, tmp_path: Path, place: str) -> None:
     (tmp_path / place).mkdir(exist_ok=True)
     with pytest.raises(AdoptError, match="lies in the other"):
-        host.run(Adoption.copy, texts=[str((tmp_path / place).resolve())])
+        host.run(copy, texts=[str((tmp_path / place).resolve())])
 
 
 def test_a_source_that_never_was_there_is_an_error(host: Host, tmp_path: Path) -> None:
     with pytest.raises(AdoptError, match="is no directory of this host"):
-        host.run(Adoption.copy, texts=[str(tmp_path / "missing")])
+        host.run(copy, texts=[str(tmp_path / "missing")])
 
 
 def test_a_source_that_is_gone_since_is_reported(host: Host) -> None:
     host.put("a.png", "a")
-    host.run(Adoption.copy)
+    host.run(copy)
     shutil.rmtree(host.source)
-    assert host.run(Adoption.copy).gone == [str(host.source)]
+    assert host.run(copy).gone == [str(host.source)]
     assert tree_of(host.media) == {"a.png": "a"}
 
 
 def test_two_runs_at_once_are_refused(host: Host) -> None:
     record = Record(str(host.record))
     with pytest.raises(AdoptError, match="Another run is at work"):
-        host.run(Adoption.copy)
+        host.run(copy)
     record.close()
-    host.run(Adoption.copy)
+    host.run(copy)
 
 
 def test_a_damaged_copy_is_found_and_the_source_kept(host: Host) -> None:
     host.put("a.png", "whole")
-    host.run(Adoption.copy)
+    host.run(copy)
     copy = host.media / "a.png"
     status = copy.stat()
     with copy.open("r+") as file:
@@ -194,7 +197,7 @@ def test_a_full_file_system_is_left_with_room(host: Host, monkeypatch: pytest.Mo
     host.put("a.png", "a")
     monkeypatch.setattr(_media_adopt, "RESERVE_BYTES", 1 << 60)
     with pytest.raises(AdoptError, match="nearly full"):
-        host.run(Adoption.copy)
+        host.run(copy)
     assert not list(host.media.iterdir())
 
 
@@ -205,10 +208,10 @@ def test_what_an_app_names_is_read_with_its_rights_only(host: Host, tmp_path: Pa
         parent.chmod(parent.stat().st_mode | 0o011)
     host.put("secret", "of root's").chmod(0o600)
     with pytest.raises(AdoptError, match="nobody can't read"):
-        host.run(Adoption.copy, reader=_as_user.account("nobody"))
+        host.run(copy, reader=_as_user.account("nobody"))
     assert tree_of(host.media) == {}
     (host.source / "secret").chmod(0o644)
-    host.run(Adoption.copy, Adoption.verify, reader=_as_user.account("nobody"))
+    host.run(copy, Adoption.verify, reader=_as_user.account("nobody"))
     with pytest.raises(AdoptError, match="can't remove"):
         host.run(Adoption.verify, Adoption.remove, texts=[])
     assert tree_of(host.source) == tree_of(host.media) == {"secret": "of root's"}
@@ -220,7 +223,7 @@ def test_what_an_app_names_is_read_with_its_rights_only(host: Host, tmp_path: Pa
 def test_owner_modes_and_times(host: Host) -> None:
     file = host.put("a/b.png", "b")
     file.chmod(0o777)
-    host.run(Adoption.copy)
+    host.run(copy)
     status = (host.media / "a" / "b.png").stat()
     assert stat.S_IMODE(status.st_mode) == 0o640
     assert (status.st_uid, status.st_gid) == (LOOK.uid, LOOK.gid)
@@ -233,13 +236,13 @@ def test_owner_modes_and_times(host: Host) -> None:
 def test_a_second_run_reads_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.put("a.png", "a")
     time.sleep(_media_source.CTIME_LAG_NS / 1e9)
-    host.run(Adoption.copy)
+    host.run(copy)
 
     def read(*_unused: object) -> None:
         raise AssertionError("it was read")
 
     monkeypatch.setattr(_media_source.Directory, "file", read)
-    outcome = host.run(Adoption.copy)
+    outcome = host.run(copy)
     assert outcome.unchanged == 1
     assert not outcome.changed
 
@@ -251,27 +254,24 @@ def test_a_dry_run_changes_nothing(host: Host) -> None:
     assert outcome.changed
     assert not list(host.media.iterdir())
     assert not host.record.exists()
-    host.run(Adoption.copy)
+    host.run(copy)
     assert not host.run(Adoption.plan, is_dry=True).changed
 
 
 def test_what_the_app_writes_meanwhile_comes_with_the_next_run(host: Host) -> None:
     host.put("a.png", "a")
     host.put("b.png", "b")
-    host.run(Adoption.copy)
+    host.run(copy)
     host.put("a.png", "longer")
     host.put("c.png", "c")
-    outcome = host.run(Adoption.copy)
+    outcome = host.run(copy)
     assert (outcome.renewed.first, outcome.copied.first) == (["a.png"], ["c.png"])
     assert tree_of(host.media) == {"a.png": "longer", "b.png": "b", "c.png": "c"}
 
 
-def test_what_is_being_written_is_left_until_the_last_pass(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_media_adopt, "YOUNG_NS", 3600 * 10**9)
+def test_what_is_being_written_is_left_until_the_last_pass(host: Host) -> None:
     host.put(".a.png.part", "half")
-    assert host.run(Adoption.copy).young == 1
+    assert host.run(copy_old).young == 1
     assert tree_of(host.media) == {}
     (host.source / ".a.png.part").rename(host.source / "a.png")
     assert host.run(Adoption.verify).verified == 1
@@ -281,7 +281,7 @@ def test_what_is_being_written_is_left_until_the_last_pass(
 def test_what_the_app_does_in_the_media_root_is_left_as_it_is(host: Host) -> None:
     for name in ("kept", "changed", "removed"):
         host.put(name, name)
-    host.run(Adoption.copy, Adoption.verify)
+    host.run(copy, Adoption.verify)
     (host.media / "changed").write_text("by the app")
     (host.media / "removed").unlink()
     outcome = host.run(Adoption.verify, Adoption.remove)
@@ -294,9 +294,9 @@ def test_what_the_app_does_in_the_media_root_is_left_as_it_is(host: Host) -> Non
 
 def test_a_copy_that_was_never_verified_is_made_again(host: Host) -> None:
     host.put("a.png", "a")
-    host.run(Adoption.copy)
+    host.run(copy)
     (host.media / "a.png").unlink()
-    host.run(Adoption.copy)
+    host.run(copy)
     assert tree_of(host.media) == {"a.png": "a"}
 
 
@@ -311,7 +311,7 @@ def test_removal_leaves_what_is_no_file_and_what_came_since(
         host.put("late.png", "late")
         return adoption.remove()
 
-    outcome = host.run(Adoption.copy, Adoption.verify, late)
+    outcome = host.run(copy, Adoption.verify, late)
     assert tree_of(host.source) == {"late.png": "late"}
     assert sorted(path.name for path in host.source.rglob("*")) == ["c", "late.png", "link"]
     assert outcome.kept.first == ["late.png: it has changed since it was verified"]
@@ -324,14 +324,14 @@ def test_removal_leaves_what_is_no_file_and_what_came_since(
 def test_a_file_of_equal_content_is_no_conflict(host: Host) -> None:
     host.put("a.png", "a")
     (host.media / "a.png").write_text("a")
-    outcome = host.run(Adoption.copy, Adoption.verify, Adoption.remove)
+    outcome = host.run(copy, Adoption.verify, Adoption.remove)
     assert (outcome.copied.count, outcome.verified, outcome.removed) == (0, 1, 1)
 
 
 def test_names_of_any_bytes(host: Host) -> None:
     name = os.fsdecode(b"\xff\n\x1b[31m'\"")
     host.put(name, "a")
-    outcome = host.run(Adoption.copy, Adoption.verify, Adoption.remove)
+    outcome = host.run(copy, Adoption.verify, Adoption.remove)
     assert tree_of(host.media) == {name: "a"}
     assert outcome.copied.first[0].isprintable()
 
@@ -339,7 +339,7 @@ def test_names_of_any_bytes(host: Host) -> None:
 def test_a_source_that_never_rests_is_not_called_verified(host: Host) -> None:
     host.put("a.png", "a")
     numbers = iter(range(1000))
-    original = Adoption._compare
+    original: Callable[[Adoption], bool] = Adoption._compare
 
     def compare(adoption: Adoption) -> bool:
         host.put(f"{next(numbers)}.png", "more")
@@ -376,7 +376,7 @@ def test_any_tree_comes_over_whole(
             (host.source / path).parent.mkdir(parents=True, exist_ok=True)
             (host.source / path).write_bytes(content)
             wanted[path] = content
-        host.run(Adoption.copy)
+        host.run(copy)
     outcome = host.run(Adoption.verify)
     assert outcome.verified == len(wanted)
     host.run(Adoption.verify, Adoption.remove)
@@ -426,16 +426,16 @@ def test_a_copy_killed_at_any_moment(tmp_path: Path) -> None:
         host = Host(tmp_path / str(number))
         host.put("a/b.png", "b" * 3000)
         host.put("c.png", "before")
-        host.run(Adoption.copy)
+        host.run(copy)
         host.put("c.png", "afterwards")
         host.put("d/e/f.png", "f")
         wanted = tree_of(host.source)
-        was_killed = killed_at(number, lambda host=host: host.run(Adoption.copy))  # type: ignore[misc]
+        was_killed = killed_at(number, lambda host=host: host.run(copy))  # type: ignore[misc]
         whole = {k: v for k, v in tree_of(host.media).items() if not k.startswith(TEMPORARY)}
         assert whole.items() <= {**wanted, "c.png": whole["c.png"]}.items()
         assert whole["c.png"] in ("before", "afterwards")
         assert tree_of(host.source) == wanted
-        assert host.run(Adoption.copy, Adoption.verify).verified == 3
+        assert host.run(copy, Adoption.verify).verified == 3
         assert tree_of(host.media) == wanted
         assert not (host.media / TEMPORARY).exists()
         if not was_killed:
@@ -449,7 +449,7 @@ def test_a_removal_killed_at_any_moment(tmp_path: Path) -> None:
         host = Host(tmp_path / str(number))
         host.put("a/b.png", "b")
         host.put("c.png", "c")
-        host.run(Adoption.copy)
+        host.run(copy)
         wanted = tree_of(host.source)
 
         def work(host: Host = host) -> None:
@@ -529,37 +529,37 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
 )
 def test_a_container_that_is_not_there(host: Host, engine: Engine, text: str, words: str) -> None:
     with pytest.raises(AdoptError, match=words):
-        host.run(Adoption.copy, texts=[text])
+        host.run(copy, texts=[text])
 
 
 def test_no_engine(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(AdoptError, match="no command docker or podman"):
-        host.run(Adoption.copy, texts=["container:gallery:/app/uploads"])
+        host.run(copy, texts=["container:gallery:/app/uploads"])
 
 
 def test_a_stream_that_breaks_off_is_not_verified(host: Host, engine: Engine) -> None:
     engine.put("a.png", "a")
     (engine.layers / "gallery" / "broken").touch()
     with pytest.raises(AdoptError, match="Nothing was removed"):
-        host.run(Adoption.copy, Adoption.verify, texts=[engine.text])
+        host.run(copy, Adoption.verify, texts=[engine.text])
 
 
 def test_a_running_container_is_copied_and_not_verified(host: Host, engine: Engine) -> None:
     engine.put("a.png", "a")
     (engine.layers / "gallery" / "running").touch()
     with pytest.raises(AdoptError, match="docker stop 0123456789ab"):
-        host.run(Adoption.copy, Adoption.verify, texts=[engine.text])
+        host.run(copy, Adoption.verify, texts=[engine.text])
     assert tree_of(host.media) == {"a.png": "a"}
 
 
 def test_a_container_of_the_same_name_is_another_one(host: Host, engine: Engine) -> None:
     engine.put("a.png", "a")
-    host.run(Adoption.copy, texts=[engine.text])
+    host.run(copy, texts=[engine.text])
     engine.put("late.png", "late")
     (engine.layers / "gallery").unlink()
     (engine.layers / "gallery" / "app" / "uploads").mkdir(parents=True)
-    outcome = host.run(Adoption.copy, Adoption.verify, texts=[engine.text])
+    outcome = host.run(copy, Adoption.verify, texts=[engine.text])
     assert outcome.verified == 2
     assert tree_of(host.media) == {"a.png": "a", "late.png": "late"}
     shutil.rmtree(engine.layers / "0123456789abcdef")
@@ -571,7 +571,7 @@ def test_a_container_s_layer_comes_over_whole(host: Host, engine: Engine) -> Non
     engine.put("c.png", "c")
     os.link(engine.uploads / "c.png", engine.uploads / "d.png")
     (engine.uploads / "link").symlink_to("c.png")
-    outcome = host.run(Adoption.copy, Adoption.copy, texts=[engine.text])
+    outcome = host.run(copy, copy, texts=[engine.text])
     assert outcome.copied.count == 3
     assert outcome.skipped.first == ["link: link"]
     engine.put("a/b.png", "changed")
@@ -589,9 +589,9 @@ def test_a_change_without_a_trace_in_the_times_is_found_by_its_bytes(
     host: Host, engine: Engine
 ) -> None:
     engine.put("a.png", "one")
-    host.run(Adoption.copy, texts=[engine.text])
+    host.run(copy, texts=[engine.text])
     engine.put("a.png", "two")
-    host.run(Adoption.copy, texts=[engine.text])
+    host.run(copy, texts=[engine.text])
     assert tree_of(host.media) == {"a.png": "one"}
     host.run(Adoption.verify, texts=[engine.text])
     assert tree_of(host.media) == {"a.png": "two"}
