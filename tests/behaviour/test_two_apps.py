@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import contract
 import hosts
 import play
 import pytest
@@ -55,7 +56,8 @@ def test_a_path_arrives_as_it_was_sent(site: hosts.Site, gallery: hosts.Site) ->
             under = connection.request("GET", site.url_prefix + path)
             root = connection.request("GET", gallery.url_prefix + path)
         assert (under.status, root.status) == (404, 404), path
-        assert b"nginx" not in under.body.lower(), path
+        # The app's own page, not Nginx's.
+        assert contract.NGINX_PAGE not in under.body, path
 
 
 def test_each_session_is_for_its_own_app(site: hosts.Site, gallery: hosts.Site) -> None:

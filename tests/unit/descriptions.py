@@ -28,6 +28,7 @@ def description(**changes: t.Any) -> dict[str, t.Any]:
         flask_site_domains=["gallery.example.com"],
         flask_site_conf_file="/etc/nginx/conf.d/gallery.conf",
         flask_site_mode="server",
+        flask_site_port=80,
         flask_site_include_file="/etc/nginx/snippets/gallery.conf",
     )
     return {**values, **changes}

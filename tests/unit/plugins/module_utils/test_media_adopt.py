@@ -183,11 +183,11 @@ def test_two_runs_at_once_are_refused(host: Host) -> None:
 def test_a_damaged_copy_is_found_and_the_source_kept(host: Host) -> None:
     host.put("a.png", "whole")
     host.run(copy)
-    copy = host.media / "a.png"
-    status = copy.stat()
-    with copy.open("r+") as file:
+    damaged = host.media / "a.png"
+    status = damaged.stat()
+    with damaged.open("r+") as file:
         file.write("wrong")
-    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+    os.utime(damaged, ns=(status.st_atime_ns, status.st_mtime_ns))
     with pytest.raises(AdoptError, match="other bytes than were copied"):
         host.run(Adoption.verify, Adoption.remove)
     assert tree_of(host.source) == {"a.png": "whole"}

@@ -167,7 +167,7 @@ def test_is_refused(changes: dict[str, t.Any], variable: str, words: str) -> Non
         },
         {"flask_app_service": "external", "flask_app_source": None},
         {"flask_site_mode": "include", "flask_site_domains": []},
-        {"flask_app_name": "my-app_2"},
+        {"flask_app_name": "my-app_2", "flask_app_env_file": "/etc/my-app_2/my-app_2.env"},
         {"flask_app_env": {"FLASK_DEBUG_TB": True, "X": 3}},
     ],
     ids=str,
@@ -308,7 +308,13 @@ def host(**changes: t.Any) -> dict[str, t.Any]:
 
     facts: dict[str, t.Any] = {
         "listeners": [],
+        "service_manager": "systemd",
+        "service_process_id": None,
+        "bind_holders": [],
         "users": {"gallery": None},
+        "groups": {"gallery": None},
+        "paths": dict.fromkeys(_settings.claimable_paths(description()), "missing"),
+        "guest_files": [],
         "releases": [],
         "directories": {
             path: directory(path) for path in ("/var/www/gallery/static", "/var/www/gallery/media")

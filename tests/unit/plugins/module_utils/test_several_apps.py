@@ -80,6 +80,11 @@ def test_is_refused(changes: dict[str, t.Any], variable: str, words: str) -> Non
         ({"flask_app_root": "/opt/gallery"}, "flask_app_root", "would share it"),
         ({"flask_app_bind": "unix:/run/gallery/gallery.sock"}, "flask_app_bind", "share"),
         ({"flask_app_env_file": "/etc/gallery/gallery.env"}, "flask_app_env_file", "share"),
+        (
+            {"flask_app_env_file": "/etc/gallery/shop.env"},
+            "flask_app_env_file",
+            "share its directory",
+        ),
         ({"flask_media_root": "/var/www/gallery/media"}, "flask_media_root", "in one another"),
         ({"flask_media_root": "/var/www/gallery/media/x"}, "flask_media_root", "in one another"),
         ({"flask_static_root": "/var/www/gallery/media/x"}, "flask_static_root", "in one another"),
