@@ -461,6 +461,15 @@ class Adoption:
         """The sources that are there."""
         return [source.text for _unused, source in self._sources]
 
+    def has_directory(self) -> bool:
+        """Whether a source is a directory of this host, to which anybody may write."""
+        return any(isinstance(source, Directory) for _unused, source in self._sources)
+
+    def writers(self) -> list[str]:
+        """Return who is known to write to the sources yet, and what to do of each."""
+        found = [source.writer() for _unused, source in self._sources]
+        return [writer for writer in found if writer]
+
     def _open(
         self, texts: t.Sequence[str], reader: _as_user.Account | None
     ) -> t.Iterator[tuple[int, Source]]:
@@ -523,10 +532,8 @@ class Adoption:
 
         :raises AdoptError: when somebody does, or a copy is not what was copied.
         """
-        for _unused, source in self._sources:
-            writer = source.writer()
-            if writer:
-                raise AdoptError(f"{writer}, and run the playbook again. What was copied is whole.")
+        for writer in self.writers():
+            raise AdoptError(f"{writer}, and run the playbook again. What was copied is whole.")
         self._media.clean()
         for _unused in range(PASSES_LIMIT):
             before = self.outcome.progress

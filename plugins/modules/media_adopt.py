@@ -243,26 +243,36 @@ def _adopt(module: AnsibleModule) -> None:
             root, _look(params, module.check_mode), record, params["sources"], reader
         )
         stack.callback(adoption.close)
-        pending = _pending(params["process_id"], params["process_paths"])
         if module.check_mode:
-            outcome = adoption.plan()
-        elif params["state"] == "copied":
+            _exit(module, adoption, adoption.plan(), False)
+            return
+        if params["state"] == "copied":
             outcome = adoption.copy(params["young_seconds"] * 10**9)
         else:
-            if pending and adoption.texts:
+            changed_path = _changed_since_start(params["process_id"], params["process_paths"])
+            if changed_path and adoption.texts:
                 raise AdoptError(
-                    f"The app (process {params['process_id']}) was started before {pending} was changed, so it may "
-                    "still write uploads to the former place. Restart it, and run the playbook again. What was "
+                    f"The app (process {params['process_id']}) was started before {changed_path} was changed, so it "
+                    "may still write uploads to the former place. Restart it, and run the playbook again. What was "
                     "copied is whole, and nothing was removed."
                 )
             outcome = adoption.verify()
             if params["state"] == "source_removed":
                 outcome = adoption.remove()
-        _exit(module, adoption.texts, outcome, None if pending is None else bool(pending))
+        _exit(module, adoption, outcome, _is_restart_pending(module, adoption))
 
 
-def _pending(process_id: int | None, paths: t.Sequence[str]) -> str | None:
-    """Return a file that has changed since the app was started, ``""`` for none; ``None`` if unknown."""
+def _is_restart_pending(module: AnsibleModule, adoption: Adoption) -> bool | None:
+    if adoption.writers():
+        return True
+    if not adoption.has_directory():
+        return False
+    changed_path = _changed_since_start(module.params["process_id"], module.params["process_paths"])
+    return None if changed_path is None else bool(changed_path)
+
+
+def _changed_since_start(process_id: int | None, paths: t.Sequence[str]) -> str | None:
+    """Return a file that was changed since the app was started, ``""`` for none; ``None`` if unknown."""
     if process_id is None:
         return None
     try:
@@ -297,7 +307,7 @@ def _mode(params: dict[str, t.Any], option: str) -> int:
 
 
 def _exit(
-    module: AnsibleModule, sources: list[str], outcome: Outcome, restart_pending: bool | None
+    module: AnsibleModule, adoption: Adoption, outcome: Outcome, restart_pending: bool | None
 ) -> None:
     for text in outcome.gone:
         module.warn(f"{text} is there no more. What was not copied by then can't be.")
@@ -314,7 +324,7 @@ def _exit(
     lines = [*shown["copied"], *shown["renewed"]]
     module.exit_json(
         changed=outcome.changed,
-        sources=sources,
+        sources=adoption.texts,
         gone=outcome.gone,
         copied=outcome.copied.count,
         copied_bytes=outcome.copied_bytes,
