@@ -188,7 +188,7 @@ class Record:
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.executescript(
             "CREATE TABLE IF NOT EXISTS source (id INTEGER PRIMARY KEY, text TEXT UNIQUE NOT NULL,"
-            " reader TEXT, identity TEXT);"
+            " reader TEXT, identity TEXT, verified INTEGER NOT NULL DEFAULT 0);"
             "CREATE TABLE IF NOT EXISTS file (source INTEGER NOT NULL, path BLOB NOT NULL,"
             " signature TEXT NOT NULL, digest BLOB NOT NULL, copy TEXT NOT NULL,"
             " verified INTEGER NOT NULL, PRIMARY KEY (source, path)) WITHOUT ROWID;"
@@ -215,6 +215,15 @@ class Record:
         found = self._connection.execute("SELECT id FROM source WHERE text = ?", (text,))
         number: int = found.fetchone()[0]
         return number
+
+    def set_verified(self, source: int) -> None:
+        """Write down that all of a source was verified, when the app was restarted and answered."""
+        self._connection.execute("UPDATE source SET verified = 1 WHERE id = ?", (source,))
+
+    def is_verified(self, source: int) -> bool:
+        """Return whether all of a source was verified once."""
+        row = self._connection.execute("SELECT verified FROM source WHERE id = ?", (source,))
+        return bool(row.fetchone()[0])
 
     def get(self, source: int, path: str) -> Known | None:
         """Return what is known of a file."""
@@ -461,9 +470,11 @@ class Adoption:
         """The sources that are there."""
         return [source.text for _unused, source in self._sources]
 
-    def has_directory(self) -> bool:
-        """Whether a source is a directory of this host, to which anybody may write."""
-        return any(isinstance(source, Directory) for _unused, source in self._sources)
+    def is_verified(self) -> bool:
+        """Whether all was verified once, and nothing has come since."""
+        return not self.outcome.progress and all(
+            self._record.is_verified(number) for number, _unused in self._sources
+        )
 
     def writers(self) -> list[str]:
         """Return who is known to write to the sources yet, and what to do of each."""
@@ -474,6 +485,7 @@ class Adoption:
         self, texts: t.Sequence[str], reader: _as_user.Account | None
     ) -> t.Iterator[tuple[int, Source]]:
         earlier = self._record.sources()
+        opened = set()
         for text in dict.fromkeys([*texts, *earlier]):
             named, identity = earlier.get(text, (None, None))
             who = reader if text in texts else _as_user.account(named) if named else None
@@ -496,8 +508,11 @@ class Adoption:
             except SourceError as error:
                 raise AdoptError(str(error)) from error
             self._stack.callback(source.close)
+            if source.text in opened:
+                continue
+            opened.add(source.text)
             # Before the first copy: who is killed from here on finds it in the next run.
-            yield self._record.number(text, who.name if who else None, identity), source
+            yield self._record.number(source.text, who.name if who else None, identity), source
 
     def _require_apart(self, source: Directory) -> None:
         one, other = f"{source.path.rstrip('/')}/", f"{self._media.path}/"
@@ -540,6 +555,8 @@ class Adoption:
             whole = self._pass()
             self._refuse_conflicts("All else was copied.")
             if whole and self.outcome.progress == before and self._compare():
+                for number, _unused in self._sources:
+                    self._record.set_verified(number)
                 return self.outcome
         raise AdoptError(
             f"Files still come or change in {', '.join(self.texts)}. Somebody else writes there: stop that, "

@@ -132,17 +132,14 @@ class Directory(Source):
         with self._explained(), self._rights:
             self._tree = Tree(path)
         self.path = self._tree.path
-        if reader is None:
-            self._require_no_link()
-
-    def _require_no_link(self) -> None:
-        """As root, a link that is the app's to make could lead anywhere."""
-        reached = os.readlink(f"/proc/self/fd/{self._tree.directory('')}")
-        if reached != os.path.normpath(self.text):
+        # A later run means this one too, also when a link in its path leads to a new release by then.
+        self.text = os.readlink(f"/proc/self/fd/{self._tree.directory('')}")
+        # As root, a link that is the app's to make could lead anywhere.
+        if reader is None and self.text != os.path.normpath(path):
             self.close()
             raise SourceError(
-                f"{printable(self.text)} leads over a link, which is not followed as root. Write "
-                f"{printable(reached)}, if that is what you mean."
+                f"{printable(path)} leads over a link, which is not followed as root. Write "
+                f"{printable(self.text)}, if that is what you mean."
             )
 
     def close(self) -> None:

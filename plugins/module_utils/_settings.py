@@ -839,6 +839,18 @@ def _release_problems(values: Values) -> t.Iterator[Problem]:
 SYSTEM_DIRECTORIES = ("/etc", "/dev", "/proc", "/sys", "/boot", "/usr", "/bin", "/sbin", "/lib")
 
 
+def _more_than_uploads(source: str, values: Values) -> str | None:
+    """Return why a directory can't be one of uploads only, which everybody may read."""
+    if posixpath.normpath(source) in TOO_WIDE_DIRECTORIES or any(
+        contains(path, source) for path in SYSTEM_DIRECTORIES
+    ):
+        return "more than uploads is there, and everybody could then read it"
+    for variable in ("flask_app_directory", "flask_app_virtualenv", "flask_app_env_file"):
+        if contains(source, values[variable]):
+            return f"{variable} {values[variable]!r} is in it, and everybody could then read that"
+    return None
+
+
 def _adoption_problems(values: Values) -> t.Iterator[Problem]:
     media = values["flask_media_root"]
     for source in values["flask_media_adopt_from"]:
@@ -854,12 +866,10 @@ def _adoption_problems(values: Values) -> t.Iterator[Problem]:
         reason = None
         if not source.startswith("/") or posixpath.normpath(source) != (source.rstrip("/") or "/"):
             reason = "it is no absolute path in its plain form"
-        elif posixpath.normpath(source) in TOO_WIDE_DIRECTORIES or any(
-            contains(path, source) for path in SYSTEM_DIRECTORIES
-        ):
-            reason = "more than uploads is there, and everybody could then read it"
         elif overlap(source, media):
             reason = f"flask_media_root is {media!r}: the two are the same or one lies in the other"
+        else:
+            reason = _more_than_uploads(source, values)
         if reason:
             yield Problem(
                 "flask_media_adopt_from",
@@ -1550,14 +1560,8 @@ def with_app(values: Values, settings: Settings, app: t.Mapping[str, t.Any]) -> 
 def _adoption(values: Values, app: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return where uploads are to be adopted from, with whose rights, or why that isn't known."""
     told = values["flask_media_adopt_from"]
-    folder = app["config"].get("UPLOAD_FOLDER")
     problem = None
-    sources = list(told)
-    if not told and folder:
-        path = posixpath.normpath(posixpath.join(values["flask_app_directory"], str(folder)))
-        if path != posixpath.normpath(values["flask_media_root"]):
-            sources = [path]
-    elif not told:
+    if not told and not app["config"].get("UPLOAD_FOLDER"):
         reason = app.get("error") or "it has no UPLOAD_FOLDER in its config"
         problem = (
             f"The app does not say where its uploads are: {reason}\n"
@@ -1565,10 +1569,70 @@ def _adoption(values: Values, app: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             "Nothing was copied."
         )
     return {
-        "adopt_sources": sources,
+        "adopt_sources": _adoption_sources(values, app),
         "adopt_user": None if told else values["flask_app_user"],
         "adopt_problem": problem,
     }
+
+
+def _adoption_sources(values: Values, app: t.Mapping[str, t.Any]) -> list[str]:
+    told = list(values["flask_media_adopt_from"])
+    folder = app["config"].get("UPLOAD_FOLDER")
+    if told or not folder:
+        return told
+    path = posixpath.normpath(posixpath.join(values["flask_app_directory"], str(folder)))
+    return [path] if path != posixpath.normpath(values["flask_media_root"]) else []
+
+
+def adoption_problems(values: Values, app: t.Mapping[str, t.Any]) -> list[Problem]:
+    """Return what speaks against adopting uploads from where they are.
+
+    :param app: the answer of the module ``flask_app_info``.
+    """
+    problems: list[Problem] = []
+    for source in _adoption_sources(values, app):
+        if not source.startswith("container:"):
+            problems += _found_problems(source, values)
+            for mount in app["mounts"]:
+                problems += _in_static_problems(source, mount, values)
+    return problems
+
+
+def _found_problems(source: str, values: Values) -> t.Iterator[Problem]:
+    reason = None if values["flask_media_adopt_from"] else _more_than_uploads(source, values)
+    if reason:
+        yield Problem(
+            "flask_media_adopt_from",
+            values["flask_media_adopt_from"],
+            f"the app's UPLOAD_FOLDER is {source!r}: {reason}",
+            "Write the directory of the uploads alone, such as ['/srv/gallery/releases/7/uploads']",
+        )
+
+
+def _in_static_problems(
+    source: str, mount: t.Mapping[str, t.Any], values: Values
+) -> t.Iterator[Problem]:
+    if not mount["folder"]:
+        return
+    if contains(source, mount["folder"]):
+        yield Problem(
+            "flask_media_adopt_from",
+            values["flask_media_adopt_from"],
+            f"the app's static folder {mount['folder']!r} is in {source!r}, where its uploads are",
+            "Write the directory of the uploads alone, such as "
+            f"[{posixpath.join(mount['folder'], 'uploads')!r}]",
+        )
+    elif contains(mount["folder"], source):
+        url = posixpath.join(mount["url"], posixpath.relpath(source, mount["folder"]), "")
+        former = values["flask_media_former_urls"]
+        if not any(contains(prefix, url) for prefix in former):
+            yield Problem(
+                "flask_media_former_urls",
+                former,
+                f"the uploads in {source!r} have URLs below {url!r} now, which would be published with the "
+                "static files",
+                f"Write {[*former, url]!r}",
+            )
 
 
 def _uploads_in(mount: t.Mapping[str, t.Any], values: Values) -> list[str]:

@@ -50,6 +50,11 @@ options:
     description: Whether each of O(environment_files) has to be there. Those of an app that is run by other means may be yet to come.
     type: bool
     default: true
+  process_id:
+    description:
+      - Process whose environment comes before O(environment_files), so that an app is asked as it runs.
+      - Passed over when it is not of O(user), whose secrets it would tell to the app's code.
+    type: int
   environment:
     description: Variables on top of O(environment_files). Secrets belong into a file, since a task's arguments are logged.
     type: dict
@@ -207,6 +212,7 @@ def main() -> None:
             "user": {"type": "str", "required": True},
             "environment_files": {"type": "list", "elements": "path", "default": []},
             "require_environment_files": {"type": "bool", "default": True},
+            "process_id": {"type": "int"},
             "environment": {"type": "dict", "default": {}},
             "directory": {"type": "path"},
             "timeout_seconds": {"type": "int", "default": 60},
@@ -224,6 +230,7 @@ def main() -> None:
                 for path in module.params["environment_files"]
                 if module.params["require_environment_files"] or os.path.lexists(path)
             ],
+            process_id=module.params["process_id"],
             environment={
                 str(name): str(value) for name, value in module.params["environment"].items()
             },
