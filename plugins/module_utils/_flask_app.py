@@ -28,9 +28,31 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
 UMASK = 0o027
 # What says where and how a process was started: systemd.exec(5), and what a login sets.
 OF_A_PROCESS = frozenset(
-    "HOME INVOCATION_ID JOURNAL_STREAM LISTEN_FDNAMES LISTEN_FDS LISTEN_PID LOGNAME MAIL MANAGERPID"
-    " NOTIFY_SOCKET OLDPWD PATH PIDFILE PWD SHELL SHLVL SYSTEMD_EXEC_PID TERM USER VIRTUAL_ENV"
-    " WATCHDOG_PID WATCHDOG_USEC _".split()
+    [
+        "HOME",
+        "INVOCATION_ID",
+        "JOURNAL_STREAM",
+        "LISTEN_FDNAMES",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LOGNAME",
+        "MAIL",
+        "MANAGERPID",
+        "NOTIFY_SOCKET",
+        "OLDPWD",
+        "PATH",
+        "PIDFILE",
+        "PWD",
+        "SHELL",
+        "SHLVL",
+        "SYSTEMD_EXEC_PID",
+        "TERM",
+        "USER",
+        "VIRTUAL_ENV",
+        "WATCHDOG_PID",
+        "WATCHDOG_USEC",
+        "_",
+    ]
 )
 # Shorter values, such as "true" or "16", hide nothing and would punch holes in every message.
 SECRET_LENGTH = 6
