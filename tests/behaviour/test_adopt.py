@@ -20,8 +20,8 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Self
 from urllib.parse import urljoin
@@ -69,12 +69,11 @@ class Uploader:
     accepted: set[str] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-    _broken: BaseException | None = None
+    _executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    _running: Future[None] | None = None
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
+        self._running = self._executor.submit(self._run)
         return self
 
     def __exit__(
@@ -84,20 +83,16 @@ class Uploader:
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
-        assert self._thread
-        self._thread.join()
-        if self._broken and not error:
-            raise self._broken
+        self._executor.shutdown()
+        if self._running and not error:
+            self._running.result()
 
     def _run(self) -> None:
-        try:
-            begin = time.monotonic()
-            for number in range(10**9):
-                if self._ended.wait(max(0.0, begin + number / UPLOADS_A_SECOND - time.monotonic())):
-                    return
-                self._upload()
-        except BaseException as error:
-            self._broken = error
+        begin = time.monotonic()
+        for number in range(10**9):
+            if self._ended.wait(max(0.0, begin + number / UPLOADS_A_SECOND - time.monotonic())):
+                return
+            self._upload()
 
     def _upload(self) -> None:
         """One picture of a new visitor: the restart of the app's own may break a connection."""
@@ -303,7 +298,7 @@ def test_the_source_is_removed_only_when_asked(
     if CASE != "container":
         killable = dataclasses.replace(control, pipelining=False)
         seconds = random.Random(SEED).uniform(20, 40)
-        killable.kill("adopt_media", seconds, modules=True, **asked)
+        killable.kill("adopt_media", seconds, modules=True, flask_media_adopt_remove_source=True)
         assert place.media() == before
     done = control.run("adopt_media", **asked)
     assert done.returncode == 0, done.output
