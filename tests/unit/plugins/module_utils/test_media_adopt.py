@@ -328,6 +328,36 @@ def test_a_file_of_equal_content_is_no_conflict(host: Host) -> None:
     assert (outcome.copied.count, outcome.verified, outcome.removed) == (0, 1, 1)
 
 
+def test_a_place_that_a_link_led_to_is_the_one_gone_on_with(host: Host, tmp_path: Path) -> None:
+    host.put("a.png", "a")
+    link = tmp_path / "current"
+    link.symlink_to(host.source)
+    me = _as_user.account(_as_user.user_name(os.geteuid()))
+    host.run(copy, texts=[str(link)], reader=me)
+    (tmp_path / "next").mkdir()
+    link.unlink()
+    link.symlink_to(tmp_path / "next")
+    host.put("b.png", "b")
+    host.run(copy, texts=[str(link), str(link)], reader=me)
+    assert tree_of(host.media) == {"a.png": "a", "b.png": "b"}
+
+
+def test_what_was_verified_once_needs_no_further_restart(host: Host) -> None:
+    host.put("a.png", "a")
+    seen = []
+
+    def note(adoption: Adoption) -> Outcome:
+        seen.append(adoption.is_verified())
+        return adoption.outcome
+
+    host.run(copy, note)
+    host.run(Adoption.verify)
+    host.run(copy, note)
+    host.put("b.png", "b")
+    host.run(copy, note)
+    assert seen == [False, True, False]
+
+
 def test_names_of_any_bytes(host: Host) -> None:
     name = os.fsdecode(b"\xff\n\x1b[31m'\"")
     host.put(name, "a")
