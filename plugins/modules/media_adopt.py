@@ -263,12 +263,12 @@ def _adopt(module: AnsibleModule) -> None:
 
 
 def _is_restart_pending(module: AnsibleModule, adoption: Adoption) -> bool | None:
-    if adoption.writers():
-        return True
-    if not adoption.has_directory():
-        return False
+    if not adoption.texts or adoption.writers():
+        return bool(adoption.texts)
     changed_path = _changed_since_start(module.params["process_id"], module.params["process_paths"])
-    return None if changed_path is None else bool(changed_path)
+    if changed_path is None:
+        return False if adoption.is_verified() else None
+    return bool(changed_path)
 
 
 def _changed_since_start(process_id: int | None, paths: t.Sequence[str]) -> str | None:
