@@ -555,7 +555,7 @@ class Adoption:
             whole = self._pass()
             self._refuse_conflicts("All else was copied.")
             if whole and self.outcome.progress == before and self._compare():
-                for number, _unused in self._sources:
+                for number, _source in self._sources:
                     self._record.set_verified(number)
                 return self.outcome
         raise AdoptError(
