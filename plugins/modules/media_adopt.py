@@ -321,7 +321,13 @@ def _exit(
         name: getattr(outcome, name).lines()
         for name in ("copied", "renewed", "diverged", "skipped", "kept")
     }
-    lines = [*shown["copied"], *shown["renewed"]]
+    lines = [f"+ {line}" for line in [*shown["copied"], *shown["renewed"]]]
+    count = outcome.copied.count + outcome.renewed.count
+    head = (
+        [f"{count} files of {outcome.copied_bytes} bytes from {', '.join(adoption.texts)}"]
+        if lines
+        else []
+    )
     module.exit_json(
         changed=outcome.changed,
         sources=adoption.texts,
@@ -336,7 +342,7 @@ def _exit(
         removed=outcome.removed,
         restart_pending=restart_pending,
         paths=shown,
-        diff={"prepared": "".join(f"+ {line}\n" for line in lines)},
+        diff={"prepared": "".join(f"{line}\n" for line in [*head, *lines])},
     )
 
 
