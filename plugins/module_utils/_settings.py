@@ -725,14 +725,15 @@ def _shared_urls(one: Values, other: Values, names: str) -> t.Iterator[Problem]:
         )
     for guest, host in ((one, other), (other, one)):
         if guest.get("flask_site_server") == host["flask_app_name"]:
-            media = public(host["flask_site_url_prefix"], host["flask_media_url"])
-            if overlap(guest["flask_site_url_prefix"], media):
-                yield Problem(
-                    "flask_site_url_prefix",
-                    guest["flask_site_url_prefix"],
-                    f"the uploads of {host['flask_app_name']} are at {media}",
-                    "Write another prefix",
-                )
+            for url in (host["flask_media_url"], *host["flask_media_former_urls"]):
+                media = public(host["flask_site_url_prefix"], url)
+                if overlap(guest["flask_site_url_prefix"], media):
+                    yield Problem(
+                        "flask_site_url_prefix",
+                        guest["flask_site_url_prefix"],
+                        f"the uploads of {host['flask_app_name']} are at {media}",
+                        "Write another prefix",
+                    )
 
 
 def _value_problems(values: Values) -> t.Iterator[Problem]:
