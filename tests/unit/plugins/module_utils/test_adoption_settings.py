@@ -147,3 +147,12 @@ def test_former_urls_follow_the_prefix_of_the_site() -> None:
         flask_site_url_prefix="/shop/", flask_media_former_urls=["/static/uploads/"]
     )
     assert _settings.resolve(values)["media"]["former_locations"] == ["/shop/static/uploads/"]
+
+
+def test_a_guest_s_prefix_is_no_former_url_of_its_host() -> None:
+    host = description(flask_media_former_urls=["/uploads/"])
+    guest = description(
+        flask_app_name="shop", flask_site_server="gallery", flask_site_url_prefix="/uploads/"
+    )
+    problems = _settings.apps_problems([host, guest])
+    assert any("the uploads of gallery are at /uploads/" in str(problem) for problem in problems)
