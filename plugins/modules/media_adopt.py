@@ -80,6 +80,11 @@ options:
     type: list
     elements: path
     default: []
+  environment:
+    description:
+      - What O(process_paths) tell the app. A process that was started with another value of one does not heed them, and counts as not restarted.
+    type: dict
+    default: {}
 author:
   - flaskworks (@flaskworks)
 """
@@ -180,7 +185,11 @@ import tempfile
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user, _process
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _as_user,
+    _flask_app,
+    _process,
+)
 from ansible_collections.flaskworks.static_media.plugins.module_utils._media_adopt import (
     AdoptError,
     Adoption,
@@ -209,6 +218,7 @@ def main() -> None:
             "young_seconds": {"type": "int", "default": 2},
             "process_id": {"type": "int"},
             "process_paths": {"type": "list", "elements": "path", "default": []},
+            "environment": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
@@ -249,11 +259,11 @@ def _adopt(module: AnsibleModule) -> None:
         if params["state"] == "copied":
             outcome = adoption.copy(params["young_seconds"] * 10**9)
         else:
-            changed_path = _changed_since_start(params["process_id"], params["process_paths"])
-            if changed_path and adoption.texts:
+            reason = _not_told(params)
+            if reason and adoption.texts:
                 raise AdoptError(
-                    f"The app (process {params['process_id']}) was started before {changed_path} was changed, so it "
-                    "may still write uploads to the former place. Restart it, and run the playbook again. What was "
+                    f"The app (process {params['process_id']}) was started {reason}, so it may still write uploads to "
+                    "the former place. Restart it with what the env file says, and run the playbook again. What was "
                     "copied is whole, and nothing was removed."
                 )
             outcome = adoption.verify()
@@ -265,23 +275,28 @@ def _adopt(module: AnsibleModule) -> None:
 def _is_restart_pending(module: AnsibleModule, adoption: Adoption) -> bool | None:
     if not adoption.texts or adoption.writers():
         return bool(adoption.texts)
-    changed_path = _changed_since_start(module.params["process_id"], module.params["process_paths"])
-    if changed_path is None:
+    reason = _not_told(module.params)
+    if reason is None:
         return False if adoption.is_verified() else None
-    return bool(changed_path)
+    return bool(reason)
 
 
-def _changed_since_start(process_id: int | None, paths: t.Sequence[str]) -> str | None:
-    """Return a file that was changed since the app was started, ``""`` for none; ``None`` if unknown."""
+def _not_told(params: dict[str, t.Any]) -> str | None:
+    """Return why the app can't know of the media root, ``""`` if it can; ``None`` if that is unknown."""
+    process_id = params["process_id"]
     if process_id is None:
         return None
     try:
         started_ns = _process.started_at_ns(process_id)
     except ProcessLookupError:
         return None
-    for path in paths:
+    for path in params["process_paths"]:
         if os.path.exists(path) and _process.may_predate(started_ns, os.stat(path).st_ctime_ns):
-            return path
+            return f"before {path} was changed"
+    told = _flask_app.process_environment(process_id, pwd.getpwnam(params["owner"]).pw_uid)
+    for name, value in params["environment"].items():
+        if told.get(name, value) != value:
+            return f"with {name}={told[name]}"
     return ""
 
 
