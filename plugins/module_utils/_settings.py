@@ -60,6 +60,7 @@ SIZE = re.compile(r"(\d+)\s*([kKmMgG]?)(?:[iI]?[bB])?\Z")
 BIND = re.compile(
     r"(?:unix:(?P<path>/[\w.+@:/-]+)|(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5}))\Z"
 )
+CONTAINER = re.compile(r"container:[A-Za-z0-9][A-Za-z0-9_.-]*:/.*\Z", re.DOTALL)
 # sun_path of unix(7), less its final zero
 SOCKET_PATH_BYTES = 107
 NGINX_TIME = re.compile(r"\d+(?:ms|[smhdwMy])?\Z")
@@ -198,6 +199,7 @@ def description_problems(values: Values) -> list[Problem]:
         *_value_problems(values),
         *_env_problems(values),
         *_release_problems(values),
+        *_adoption_problems(values),
     ]
     if not any(problem.variable.endswith("_root") for problem in problems):
         problems += _root_problems(values)
@@ -725,14 +727,15 @@ def _shared_urls(one: Values, other: Values, names: str) -> t.Iterator[Problem]:
         )
     for guest, host in ((one, other), (other, one)):
         if guest.get("flask_site_server") == host["flask_app_name"]:
-            media = public(host["flask_site_url_prefix"], host["flask_media_url"])
-            if overlap(guest["flask_site_url_prefix"], media):
-                yield Problem(
-                    "flask_site_url_prefix",
-                    guest["flask_site_url_prefix"],
-                    f"the uploads of {host['flask_app_name']} are at {media}",
-                    "Write another prefix",
-                )
+            for url in (host["flask_media_url"], *host["flask_media_former_urls"]):
+                media = public(host["flask_site_url_prefix"], url)
+                if overlap(guest["flask_site_url_prefix"], media):
+                    yield Problem(
+                        "flask_site_url_prefix",
+                        guest["flask_site_url_prefix"],
+                        f"the uploads of {host['flask_app_name']} are at {media}",
+                        "Write another prefix",
+                    )
 
 
 def _value_problems(values: Values) -> t.Iterator[Problem]:
@@ -832,6 +835,90 @@ def _release_problems(values: Values) -> t.Iterator[Problem]:
             release,
             f"flask_app_service is {values['flask_app_service']!r}: its releases are made by other means",
             "Leave it unset, and go back by the same means",
+        )
+
+
+# What is there is the system's, and no upload.
+SYSTEM_DIRECTORIES = ("/etc", "/dev", "/proc", "/sys", "/boot", "/usr", "/bin", "/sbin", "/lib")
+
+
+def _more_than_uploads(source: str, values: Values) -> str | None:
+    """Return why a directory can't be one of uploads only, which everybody may read."""
+    if posixpath.normpath(source) in TOO_WIDE_DIRECTORIES or any(
+        contains(path, source) for path in SYSTEM_DIRECTORIES
+    ):
+        return "more than uploads is there, and everybody could then read it"
+    for variable in ("flask_app_directory", "flask_app_virtualenv", "flask_app_env_file"):
+        if contains(source, values[variable]):
+            return f"{variable} {values[variable]!r} is in it, and everybody could then read that"
+    return None
+
+
+def _adoption_problems(values: Values) -> t.Iterator[Problem]:
+    media = values["flask_media_root"]
+    for source in values["flask_media_adopt_from"]:
+        if source.startswith("container:"):
+            if not CONTAINER.match(source):
+                yield Problem(
+                    "flask_media_adopt_from",
+                    source,
+                    "it names no directory of a container",
+                    "Write container:NAME:/path, such as 'container:gallery:/app/uploads'",
+                )
+            continue
+        reason = None
+        if not source.startswith("/") or posixpath.normpath(source) != (source.rstrip("/") or "/"):
+            reason = "it is no absolute path in its plain form"
+        elif overlap(source, media):
+            reason = f"flask_media_root is {media!r}: the two are the same or one lies in the other"
+        else:
+            reason = _more_than_uploads(source, values)
+        if reason:
+            yield Problem(
+                "flask_media_adopt_from",
+                source,
+                reason,
+                "Write the directory of the uploads, such as '/srv/gallery/releases/7/uploads'",
+            )
+    yield from _former_url_problems(values)
+    restart = values["flask_media_adopt_restart"]
+    if restart and values["flask_app_service"] == "managed":
+        yield Problem(
+            "flask_media_adopt_restart",
+            restart,
+            "flask_app_service is 'managed', so the app is restarted by flask_app",
+            "Leave it unset",
+        )
+
+
+def _former_url_problems(values: Values) -> t.Iterator[Problem]:
+    taken = {"flask_media_url": values["flask_media_url"]}
+    for url in values["flask_media_former_urls"]:
+        problem = _url_problem("flask_media_former_urls", url)
+        if problem:
+            yield problem
+            continue
+        for variable, other in taken.items():
+            if overlap(url, other):
+                yield Problem(
+                    "flask_media_former_urls",
+                    url,
+                    f"{variable} has {other!r}: the two prefixes are the same or one lies in the other",
+                    "Write each prefix once, and only those that the uploads have no more",
+                )
+                break
+        taken["flask_media_former_urls"] = url
+        for mount in values.get("flask_static_mounts") or []:
+            yield from _former_mount_problems(url, str(mount.get("url")))
+
+
+def _former_mount_problems(url: str, mount_url: str) -> t.Iterator[Problem]:
+    if contains(url, mount_url):
+        yield Problem(
+            "flask_media_former_urls",
+            url,
+            f"the app's static files at {mount_url!r} would be hidden",
+            f"Write the prefix that only uploads have, such as {mount_url + 'uploads/'!r}",
         )
 
 
@@ -989,6 +1076,12 @@ def resolve(values: Values) -> Settings:
             "root": media_root,
             "location": public(values["flask_site_url_prefix"], values["flask_media_url"]),
             "group": values.get("flask_media_group") or values["flask_site_nginx_user"],
+            "file_mode": f"{int(values['flask_media_mode'], 8) & 0o666:04o}",
+            "former_locations": [
+                public(values["flask_site_url_prefix"], url)
+                for url in values["flask_media_former_urls"]
+            ],
+            "adopt_record": f"/var/lib/flask_media_adopt/{name}.sqlite",
         },
         "site": {
             **_section(values, "flask_site_"),
@@ -1092,6 +1185,7 @@ def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> list[Problem]:
         *_claim_problems(values, host),
         *_directory_problems(values, host),
         *_known_release_problems(values, host),
+        *_current_problems(values, host),
     ]
 
 
@@ -1348,6 +1442,20 @@ def _known_release_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.It
         )
 
 
+def _current_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    current = posixpath.join(values["flask_app_root"], "current")
+    if values["flask_app_service"] != "managed" or host.get("current") in (None, "link"):
+        return
+    yield Problem(
+        "flask_app_root",
+        values["flask_app_root"],
+        f"{current} is no link to a release but a real {host['current']}, which may hold data",
+        "If uploads are in it, run the playbook adopt_media with flask_app_service 'external' and "
+        f"flask_media_adopt_from {json.dumps([posixpath.join(current, 'uploads')])} (where they are). Then move "
+        f"{current} away, or set flask_app_root to another directory",
+    )
+
+
 def app_problems(values: Values, app: t.Mapping[str, t.Any]) -> list[Problem]:
     """Return where the app's own answer contradicts the description.
 
@@ -1382,6 +1490,8 @@ def mount_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Pro
             )
         else:
             yield from _mount_problems(variable, mount["url"], values)
+            for url in values["flask_media_former_urls"]:
+                yield from _former_mount_problems(url, mount["url"])
         if mount["folder"] and overlap(mount["folder"], values["flask_media_root"]):
             yield Problem(
                 "flask_media_root",
@@ -1432,10 +1542,14 @@ def with_app(values: Values, settings: Settings, app: t.Mapping[str, t.Any]) -> 
         **settings,
         "static": {
             **settings["static"],
-            "mounts": served_mounts(
-                settings["static"]["root"], app["mounts"], values["flask_site_url_prefix"]
-            ),
+            "mounts": [
+                {**mount, "exclude": _uploads_in(mount, values)}
+                for mount in served_mounts(
+                    settings["static"]["root"], app["mounts"], values["flask_site_url_prefix"]
+                )
+            ],
         },
+        "media": {**settings["media"], **_adoption(values, app)},
         "site": {
             **settings["site"],
             "client_max_body_size_bytes": client_max_body_size_bytes(
@@ -1444,6 +1558,97 @@ def with_app(values: Values, settings: Settings, app: t.Mapping[str, t.Any]) -> 
         },
         "answer": dict(app),
     }
+
+
+def _adoption(values: Values, app: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return where uploads are to be adopted from, with whose rights, or why that isn't known."""
+    told = values["flask_media_adopt_from"]
+    problem = None
+    if not told and not app["config"].get("UPLOAD_FOLDER"):
+        reason = app.get("error") or "it has no UPLOAD_FOLDER in its config"
+        problem = (
+            f"The app does not say where its uploads are: {reason}\n"
+            "Write the directory, such as flask_media_adopt_from: [/srv/gallery/releases/7/uploads]. "
+            "Nothing was copied."
+        )
+    return {
+        "adopt_sources": _adoption_sources(values, app),
+        "adopt_user": None if told else values["flask_app_user"],
+        "adopt_problem": problem,
+    }
+
+
+def _adoption_sources(values: Values, app: t.Mapping[str, t.Any]) -> list[str]:
+    told = list(values["flask_media_adopt_from"])
+    folder = app["config"].get("UPLOAD_FOLDER")
+    if told or not folder:
+        return told
+    path = posixpath.normpath(posixpath.join(values["flask_app_directory"], str(folder)))
+    return [path] if path != posixpath.normpath(values["flask_media_root"]) else []
+
+
+def adoption_problems(values: Values, app: t.Mapping[str, t.Any]) -> list[Problem]:
+    """Return what speaks against adopting uploads from where they are.
+
+    :param app: the answer of the module ``flask_app_info``.
+    """
+    problems: list[Problem] = []
+    for source in _adoption_sources(values, app):
+        if not source.startswith("container:"):
+            problems += _found_problems(source, values)
+            for mount in app["mounts"]:
+                problems += _in_static_problems(source, mount, values)
+    return problems
+
+
+def _found_problems(source: str, values: Values) -> t.Iterator[Problem]:
+    reason = None if values["flask_media_adopt_from"] else _more_than_uploads(source, values)
+    if reason:
+        yield Problem(
+            "flask_media_adopt_from",
+            values["flask_media_adopt_from"],
+            f"the app's UPLOAD_FOLDER is {source!r}: {reason}",
+            "Write the directory of the uploads alone, such as ['/srv/gallery/releases/7/uploads']",
+        )
+
+
+def _in_static_problems(
+    source: str, mount: t.Mapping[str, t.Any], values: Values
+) -> t.Iterator[Problem]:
+    if not mount["folder"]:
+        return
+    if contains(source, mount["folder"]):
+        yield Problem(
+            "flask_media_adopt_from",
+            values["flask_media_adopt_from"],
+            f"the app's static folder {mount['folder']!r} is in {source!r}, where its uploads are",
+            "Write the directory of the uploads alone, such as "
+            f"[{posixpath.join(mount['folder'], 'uploads')!r}]",
+        )
+    elif contains(mount["folder"], source):
+        url = posixpath.join(mount["url"], posixpath.relpath(source, mount["folder"]), "")
+        former = values["flask_media_former_urls"]
+        if not any(contains(prefix, url) for prefix in former):
+            yield Problem(
+                "flask_media_former_urls",
+                former,
+                f"the uploads in {source!r} have URLs below {url!r} now, which would be published with the "
+                "static files",
+                f"Write {[*former, url]!r}",
+            )
+
+
+def _uploads_in(mount: t.Mapping[str, t.Any], values: Values) -> list[str]:
+    """Return the paths below a static folder that are uploads, which no release publishes."""
+    pairs = [(mount["url"], url) for url in values["flask_media_former_urls"]]
+    pairs += [(mount["folder"], path) for path in values["flask_media_adopt_from"]]
+    return sorted(
+        {
+            posixpath.relpath(inner, outer)
+            for outer, inner in pairs
+            if outer and contains(outer, inner) and not contains(inner, outer)
+        }
+    )
 
 
 def served_mounts(

@@ -121,6 +121,11 @@ release:
   returned: always
   type: str
   sample: 3f1c0a9be2d4
+current:
+  description: What C(current) in O(root) is. V(link), V(directory) or V(file), or null.
+  returned: always
+  type: str
+  sample: link
 releases:
   description: Whole releases below O(root), sorted.
   returned: always
@@ -163,6 +168,8 @@ directories:
     /var/www/gallery/media: {kind: directory, resolved: /var/www/gallery/media, virtualenv: null, checkout: null}
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _host,
@@ -201,6 +208,7 @@ def main() -> None:
         service_process_id=_host.service_process(module.params["service"]),
         bind_holders=_host.bind_holders(module.params["bind"]),
         release=_release.current_id(root) if root else None,
+        current=_host.kind_of(os.path.join(root, "current")) if root else None,
         releases=_release.built_ids(root) if root else [],
         users={name: _host.user_facts(name) for name in module.params["users"]},
         groups={name: _host.group_facts(name) for name in module.params["groups"]},
