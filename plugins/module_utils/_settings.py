@@ -22,6 +22,8 @@ import posixpath
 import re
 import typing as t
 
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _compose
+
 Values = t.Mapping[str, t.Any]
 Settings = dict[str, t.Any]
 
@@ -77,6 +79,8 @@ TOO_WIDE_DIRECTORIES = ("/", "/var", "/var/www", "/var/lib", "/srv", "/opt", "/m
 # page for a request that is too large must be reached before Nginx's.
 BODY_OVERHEAD_BYTES = 64 * 1024
 NGINX_DEFAULT_BODY_BYTES = 1024 * 1024
+# Of the 107 that unix(7) allows, less "/APP-ID-SETTINGS" with the longest name.
+SOCKET_LIMIT_BYTES = 107 - 52
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +143,7 @@ def description_problems(values: Values) -> list[Problem]:
         *_value_problems(values),
         *_env_problems(values),
         *_release_problems(values),
+        *_container_problems(values),
     ]
     if not any(problem.variable.endswith("_root") for problem in problems):
         problems += _root_problems(values)
@@ -170,8 +175,10 @@ def _name_problems(values: Values) -> t.Iterator[Problem]:
             "Gunicorn can't read it",
             "Write 'module:app' or 'module:create_app()'",
         )
-    if values["flask_app_service"] == "managed" and not (
-        values.get("flask_app_source") or values.get("flask_app_release")
+    if (
+        values["flask_app_service"] == "managed"
+        and not is_image(values)
+        and not (values.get("flask_app_source") or values.get("flask_app_release"))
     ):
         yield Problem(
             "flask_app_source",
@@ -598,6 +605,160 @@ def _release_problems(values: Values) -> t.Iterator[Problem]:
         )
 
 
+def _container_problems(values: Values) -> t.Iterator[Problem]:
+    image, container = values.get("flask_app_image"), values.get("flask_app_container")
+    if container is not None and values["flask_app_service"] != "external":
+        yield Problem(
+            "flask_app_container",
+            container,
+            "it names a container of yours, and flask_app_service is 'managed'",
+            "Leave it unset, or set flask_app_service to 'external'",
+        )
+    elif container is not None and not _compose.NETWORK.match(container):
+        yield Problem(
+            "flask_app_container", container, "it is no name of a container", "Write its name"
+        )
+    if values["flask_app_runtime"] != "compose":
+        if image is not None:
+            yield Problem(
+                "flask_app_image",
+                image,
+                f"flask_app_runtime is {values['flask_app_runtime']!r}, which runs no image",
+                "Set flask_app_runtime to 'compose'",
+            )
+        return
+    if values["flask_app_service"] != "managed":
+        yield Problem(
+            "flask_app_runtime",
+            "compose",
+            f"flask_app_service is {values['flask_app_service']!r}: the container is run by other means",
+            "Leave it unset, and set flask_app_container to the name of your container",
+        )
+        return
+    yield from _image_problems(values)
+    yield from _socket_problems(values)
+    for text in values["flask_app_container_volumes"]:
+        yield from _volume_problems(text, values)
+    for network in values["flask_app_container_networks"]:
+        if not _compose.NETWORK.match(network):
+            yield Problem(
+                "flask_app_container_networks",
+                network,
+                "it is no name of a network",
+                "Write names that docker network ls lists",
+            )
+
+
+def _image_problems(values: Values) -> t.Iterator[Problem]:
+    image, source = values.get("flask_app_image"), values.get("flask_app_source")
+    if not (image or source or values.get("flask_app_release")):
+        yield Problem(
+            "flask_app_image",
+            image,
+            "there is nothing to run",
+            "Write the reference of an image, or set flask_app_source to a project that has a Dockerfile",
+        )
+    elif image and source:
+        yield Problem(
+            "flask_app_image",
+            image,
+            f"flask_app_source is {source!r}: an image is either there or built",
+            "Leave one of them unset",
+        )
+    elif image and not _compose.IMAGE.match(image):
+        yield Problem(
+            "flask_app_image",
+            image,
+            "it is no reference of an image",
+            "Write one such as 'registry.example.com/gallery:1.4'",
+        )
+    if values["flask_static_fingerprint"]:
+        yield Problem(
+            "flask_static_fingerprint",
+            True,
+            "the names would be made after the container has started, and it is read-only",
+            "Make them when the image is built (Flask-Static-Digest, Vite), or leave it unset",
+        )
+
+
+def _socket_problems(values: Values) -> t.Iterator[Problem]:
+    bind, name = values["flask_app_bind"], values["flask_app_name"]
+    path = bind.partition(":")[2] if bind.startswith("unix:") else ""
+    remedy = f"Leave it unset, or write a socket such as 'unix:/var/lib/{name}/{name}.sock'"
+    if not path:
+        yield Problem(
+            "flask_app_bind",
+            bind,
+            "two containers can't publish one port, so the next could not start beside the one in use; "
+            "and Gunicorn heeds X-Forwarded-Proto from a socket but not from the engine's bridge",
+            remedy,
+        )
+    elif any(contains(unfit, path) for unfit in ("/run", "/var/run", "/tmp", "/var/tmp")):
+        # The engine starts containers again at boot, before anybody has made this directory.
+        yield Problem("flask_app_bind", bind, "that directory is emptied at boot", remedy)
+    elif posixpath.basename(path) != f"{name}.sock":
+        yield Problem(
+            "flask_app_bind", bind, f"the container's socket is called {name}.sock", remedy
+        )
+    elif len(path) > SOCKET_LIMIT_BYTES:
+        yield Problem(
+            "flask_app_bind", bind, "with a directory for each container it is too long", remedy
+        )
+
+
+def _volume_problems(text: str, values: Values) -> t.Iterator[Problem]:
+    variable = "flask_app_container_volumes"
+    try:
+        volume = _compose.Volume.parse(text)
+    except ValueError as error:
+        yield Problem(
+            variable, text, str(error), "Write '/path/on/the/host:/path/in/the/container:ro'"
+        )
+        return
+    media = values["flask_media_root"]
+    taken = {
+        media: "the uploads are there: the app would write to one place while Nginx serves another",
+        _compose.socket_directory(values["flask_app_name"]): "the app's socket is there",
+    }
+    for path, reason in taken.items():
+        if overlap(volume.target, path):
+            yield Problem(variable, text, reason, "Write another target")
+            return
+    if contains(volume.source, "/run/docker.sock") or contains(
+        volume.source, "/var/run/docker.sock"
+    ):
+        yield Problem(
+            variable,
+            text,
+            "who writes to the engine's socket is root on this host",
+            "Leave it out",
+        )
+
+
+def volume_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    """Yield the volumes that hide static files of the image.
+
+    :param app: the answer of the module ``flask_image_info``.
+    """
+    if not is_image(values):
+        return
+    for text in values["flask_app_container_volumes"]:
+        volume = _compose.Volume.parse(text)
+        for mount in app["mounts"]:
+            folder = mount.get("container_folder")
+            if folder and overlap(volume.target, folder):
+                kind = "named volume" if volume.is_named else "directory"
+                yield Problem(
+                    "flask_app_container_volumes",
+                    text,
+                    f"the app's static folder {folder} (endpoint {mount['endpoint']!r}) would be hidden by a "
+                    f"{kind}, and stay as it is whatever a new image brings: the engine fills a named volume "
+                    "once, when it is empty, and a directory never",
+                    "Leave it out: static files are in the image, and are published from there",
+                )
+                break
+
+
 def _inline_type_problems(types: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     for mime_type, extensions in types.items():
         if not re.match(r"[a-z]+/[a-z0-9.+-]+\Z", mime_type):
@@ -688,6 +849,55 @@ def _env_problems(values: Values) -> t.Iterator[Problem]:
                 "it has a line break or another control character",
                 "Write it on one line, for instance encoded in base64",
             )
+
+
+def app_question(values: Values, virtualenv: str | None) -> tuple[str, dict[str, t.Any]]:
+    """Return the module that asks the app what it is, and its arguments.
+
+    :param virtualenv: of a release that is not in use yet. That of an image is its directory.
+    """
+    settings = resolve(values)["app"]
+    common = {
+        "callable": settings["callable"],
+        "user": settings["user"],
+        "environment_files": [settings["secret_key_file"], settings["env_file"]],
+    }
+    container = values.get("flask_app_container")
+    if is_image(values) or container:
+        return "flask_image_info", {
+            **common,
+            "root": settings["root"],
+            "release": posixpath.basename(virtualenv) if virtualenv else None,
+            "container": container,
+            "name": settings["name"],
+            "python": settings["container_python"],
+            "media_root": values["flask_media_root"],
+            "networks": settings["container_networks"],
+        }
+    virtualenv = virtualenv or settings["virtualenv"]
+    directory = settings["directory"]
+    if directory == settings["virtualenv"]:
+        directory = virtualenv
+    return "flask_app_info", {**common, "virtualenv": virtualenv, "directory": directory}
+
+
+def is_image(values: Values) -> bool:
+    """Whether the collection runs the app from an image."""
+    return bool(
+        values["flask_app_runtime"] == "compose" and values["flask_app_service"] == "managed"
+    )
+
+
+def container_question(values: Values) -> dict[str, t.Any] | None:
+    """Return which container the app runs in, as ``flask_host_info`` takes it."""
+    if values.get("flask_app_container"):
+        return {"container": values["flask_app_container"]}
+    if is_image(values):
+        return {
+            "app": values["flask_app_name"],
+            "socket": values["flask_app_bind"].partition(":")[2],
+        }
+    return None
 
 
 def _static_manifest(values: Values) -> str:
@@ -822,6 +1032,7 @@ def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> list[Problem]:
         *_user_problems(values, host),
         *_directory_problems(values, host),
         *_known_release_problems(values, host),
+        *_engine_problems(values, host),
     ]
 
 
@@ -912,6 +1123,19 @@ def _known_release_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.It
         )
 
 
+def _engine_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    error = host.get("engine_error")
+    if error and is_image(values):
+        yield Problem("flask_app_runtime", "compose", error.rstrip("."), "Nothing is installed")
+    elif error and values.get("flask_app_container"):
+        yield Problem(
+            "flask_app_container",
+            values["flask_app_container"],
+            error.rstrip("."),
+            "Write the name of a container that docker ps lists, or leave it unset",
+        )
+
+
 def app_problems(values: Values, app: t.Mapping[str, t.Any]) -> list[Problem]:
     """Return where the app's own answer contradicts the description.
 
@@ -919,6 +1143,7 @@ def app_problems(values: Values, app: t.Mapping[str, t.Any]) -> list[Problem]:
     """
     return [
         *mount_problems(values, app),
+        *volume_problems(values, app),
         *_app_config_problems(values, app["config"]),
         *_prefix_problems(values, app),
     ]
