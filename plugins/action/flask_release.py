@@ -34,8 +34,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             source = _source.identify(text)
         except _source.SourceError as error:
-            raise AnsibleActionFail(f'flask_app_source is "{text}": {error}') from error
-        arguments["source"] = source.ref or source.location
+            raise AnsibleActionFail(
+                f'flask_app_source is "{_source.mask(text)}": {error}'
+            ) from error
+        arguments["source"] = source.name
         arguments["id"] = _release_id(source, arguments)
         if source.kind == "requirement":
             return self._module({**arguments, "requirement": source.location}, task_vars)
@@ -47,7 +49,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             try:
                 archive = str(source.pack(directory))
             except _source.SourceError as error:
-                raise AnsibleActionFail(f'flask_app_source is "{text}": {error}') from error
+                raise AnsibleActionFail(
+                    f'flask_app_source is "{_source.mask(text)}": {error}'
+                ) from error
             remote_directory = self._make_tmp_path()
             remote = self._connection._shell.join_path(remote_directory, os.path.basename(archive))
             self._transfer_file(archive, remote)

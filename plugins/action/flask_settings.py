@@ -54,6 +54,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self._refuse(name, _settings.apps_problems(apps))
         settings = _settings.resolve(values)
         settings["host"] = self._ask_host(values, variables)
+        settings["site"]["stale_files"] = _settings.stale_site_files(values, settings["host"])
         settings["static"]["encodings"] = _settings.static_encodings(values, settings["host"])
         self._refuse(name, _settings.host_problems(values, settings["host"]))
         if arguments["ask_deployed_app"]:
@@ -117,7 +118,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "The description of the app can't be read; nothing was changed.\n  "
                 + "\n  ".join(result.error_messages)
             )
-        return dict(result.validated_parameters)
+        return _settings.normalised(result.validated_parameters)
 
     def _refuse_unknown(self, description: t.Mapping[str, t.Any]) -> None:
         unknown = sorted(name for name in description if not name.startswith("flask_"))
@@ -156,7 +157,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "root": values["flask_app_root"],
                 "container": _settings.container_question(values),
                 "users": [values["flask_app_user"], values["flask_site_nginx_user"]],
+                "groups": [values["flask_app_group"]],
                 "directories": [values["flask_static_root"], values["flask_media_root"]],
+                "paths": _settings.claimable_paths(values),
             },
             variables,
         )

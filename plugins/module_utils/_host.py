@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import glob
+import grp
 import ipaddress
 import os
 import pwd
@@ -19,6 +21,11 @@ import typing as t
 
 # include/net/tcp_states.h
 TCP_LISTEN = "0A"
+# In the head of every file that the collection writes
+MARK = b"By flaskworks.static_media"
+_HEAD_BYTES = 4096
+# What ansible-core leaves where it was killed while it put a file in place
+_LEFTOVER_PREFIX = ".ansible_tmp"
 
 
 def service_manager() -> str:
@@ -69,6 +76,20 @@ def listeners(port: int, proc: str = "/proc") -> list[dict[str, t.Any]]:
     :return: ``pid`` and ``process`` are ``None`` where the process is not to be seen (another
         user's, without root).
     """
+    found = _tcp_listeners(port, proc)
+    owners = _socket_owners({inode for _unused, inode in found}, proc)
+    return [
+        {
+            "address": f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
+            "pid": owners.get(inode, (None, None))[0],
+            "process": owners.get(inode, (None, None))[1],
+        }
+        for address, inode in found
+    ]
+
+
+def _tcp_listeners(port: int, proc: str) -> list[tuple[str, str]]:
+    """Return address and inode of each socket that listens on a TCP port."""
     found = []
     for table in ("tcp", "tcp6"):
         try:
@@ -80,15 +101,48 @@ def listeners(port: int, proc: str = "/proc") -> list[dict[str, t.Any]]:
             address, _sep, number = row[1].partition(":")
             if row[3] == TCP_LISTEN and int(number, 16) == port:
                 found.append((decode_address(address), row[9]))
-    owners = _socket_owners({inode for _unused, inode in found}, proc)
-    return [
-        {
-            "address": f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
-            "pid": owners.get(inode, (None, None))[0],
-            "process": owners.get(inode, (None, None))[1],
+    return found
+
+
+def bind_holders(bind: str, proc: str = "/proc") -> list[dict[str, t.Any]]:
+    """Return who keeps others from listening at ``unix:/path`` or ``host:port``.
+
+    :return: ``pid``, ``process`` and ``user`` of each process that is to be seen.
+    """
+    if bind.startswith("unix:"):
+        inodes = _unix_listeners(bind[len("unix:") :], proc)
+    else:
+        host, _colon, port = bind.rpartition(":")
+        inodes = {
+            inode
+            for other, inode in _tcp_listeners(int(port), proc)
+            if _clash(host.strip("[]"), other)
         }
-        for address, inode in found
+    return [
+        {"pid": pid, "process": name, "user": _user_of(pid, proc)}
+        for pid, name in sorted({(pid, name) for pid, name, _inode in _holders(inodes, proc)})
     ]
+
+
+def _clash(host: str, other: str) -> bool:
+    """Return whether two listeners of one port can't be there together."""
+    try:
+        addresses = ipaddress.ip_address(host), ipaddress.ip_address(other)
+    except ValueError:
+        # A name: whatever it stands for
+        return True
+    return addresses[0] == addresses[1] or any(address.is_unspecified for address in addresses)
+
+
+def _user_of(pid: int, proc: str) -> str | None:
+    try:
+        uid = os.stat(os.path.join(proc, str(pid))).st_uid
+    except FileNotFoundError:
+        return None
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def service_process(name: str) -> int | None:
@@ -110,20 +164,43 @@ def service_process(name: str) -> int | None:
     return pid if pid and os.path.isdir(f"/proc/{pid}") else None
 
 
-def bound_process(bind: str, proc: str = "/proc") -> int | None:
-    """Return the id of the process that listens at ``unix:/path`` or ``host:port``, or ``None``."""
-    if bind.startswith("unix:"):
-        return socket_process(bind[len("unix:") :], proc)
-    port = int(bind.rpartition(":")[2])
-    return min((found["pid"] for found in listeners(port, proc) if found["pid"]), default=None)
+def app_process(bind: str, service: str, proc: str = "/proc") -> int | None:
+    """Return the main process of an app, or ``None``.
 
-
-def socket_process(path: str, proc: str = "/proc") -> int | None:
-    """Return the id of the process that listens on a unix socket, or ``None``.
-
-    With socket activation PID 1 holds the socket too, and is passed over. Of a master and its
-    workers the oldest is the master.
+    That is the service's own when it listens there. The app may be run by a service of another
+    name; and none may be seen to listen, as in a container.
     """
+    bound = bound_processes(bind, proc)
+    main = service_process(service)
+    return main if main in bound or not bound else min(bound)
+
+
+def bound_process(bind: str, proc: str = "/proc") -> int | None:
+    """Return the id of the process that listens at ``unix:/path`` or ``host:port``, or ``None``.
+
+    Of a master and its workers the oldest is the master.
+    """
+    return min(bound_processes(bind, proc), default=None)
+
+
+def bound_processes(bind: str, proc: str = "/proc") -> set[int]:
+    """Return the ids of all processes that hold the socket which listens there.
+
+    With socket activation PID 1 holds it too, and is passed over.
+    """
+    if bind.startswith("unix:"):
+        inodes = _unix_listeners(bind[len("unix:") :], proc)
+    else:
+        host, _sep, port = bind.rpartition(":")
+        found = _tcp_listeners(int(port), proc)
+        # One that is bound to another address of the host is another service's.
+        named = {inode for address, inode in found if address == host.strip("[]")}
+        inodes = named or {inode for _unused, inode in found}
+    return {pid for pid, _name, _inode in _holders(inodes, proc) if pid != 1}
+
+
+def _unix_listeners(path: str, proc: str) -> set[str]:
+    """Return the inodes of the sockets that listen at a path."""
     inodes = set()
     try:
         with open(
@@ -139,9 +216,8 @@ def socket_process(path: str, proc: str = "/proc") -> int | None:
                 ):
                     inodes.add(fields[6])
     except OSError:
-        return None
-    holders = [pid for pid, _name, _inode in _holders(inodes, proc) if pid != 1]
-    return min(holders, default=None)
+        return set()
+    return inodes
 
 
 def _socket_owners(inodes: set[str], proc: str) -> dict[str, tuple[int, str]]:
@@ -190,6 +266,59 @@ def user_facts(name: str) -> dict[str, t.Any] | None:
     except KeyError:
         return None
     return {"uid": entry.pw_uid, "gid": entry.pw_gid, "home": entry.pw_dir}
+
+
+def group_facts(name: str) -> dict[str, t.Any] | None:
+    """Return the ``gid`` of a group, or ``None`` when there is none."""
+    try:
+        return {"gid": grp.getgrnam(name).gr_gid}
+    except KeyError:
+        return None
+
+
+def claim(path: str) -> str:
+    """Return whose a file or directory is: ``ours``, ``foreign``, or nobody's.
+
+    A file of the collection's says so in its head; a directory with such a file in it is ours too.
+
+    :return: nobody's are ``missing`` and ``empty``.
+    """
+    if not os.path.lexists(path):
+        return "missing"
+    try:
+        if not os.path.isdir(path):
+            return _file_claim(path)
+        names = [
+            name
+            for name in os.listdir(path)
+            # The second is in every new file system.
+            if not name.startswith(_LEFTOVER_PREFIX) and name != "lost+found"
+        ]
+    except OSError:
+        return "foreign"
+    if not names:
+        return "empty"
+    is_ours = any(_file_claim(os.path.join(path, name)) == "ours" for name in names)
+    return "ours" if is_ours else "foreign"
+
+
+def _file_claim(path: str) -> str:
+    try:
+        if not os.path.isfile(path):
+            return "foreign"
+        with open(path, "rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+    except OSError:
+        return "foreign"
+    if not head:
+        return "empty"
+    return "ours" if MARK in head else "foreign"
+
+
+def guest_files(name: str, directory: str = "/etc/nginx/flask.d") -> list[str]:
+    """Return the files of ours that put an app into the server blocks of others."""
+    paths = glob.glob(os.path.join(glob.escape(directory), "*", f"{glob.escape(name)}.conf"))
+    return sorted(path for path in paths if claim(path) == "ours")
 
 
 def directory_facts(path: str) -> dict[str, t.Any]:

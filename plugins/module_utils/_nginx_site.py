@@ -113,14 +113,21 @@ class Site:
 
     :param context: ``http`` for a file that the http block includes, ``server`` for one that a
         server block of the user's includes, perhaps later.
+    :param together_with: changes that others are about to make, and that are tested along.
     """
 
     def __init__(
-        self, build: Build, change: Change, context: str, temporary_directory: str | None = None
+        self,
+        build: Build,
+        change: Change,
+        context: str,
+        temporary_directory: str | None = None,
+        together_with: t.Sequence[Change] = (),
     ) -> None:
         self.build = build
         self.change = change
         self.context = context
+        self.together_with = together_with
         self.undo = Undo(change.target)
         directory, name = os.path.split(change.target)
         # A period begins the name, lest an include's wildcard matches it.
@@ -157,7 +164,9 @@ class Site:
         self._require_directory()
         before = read(self.change)
         with tempfile.TemporaryDirectory(prefix="nginx-", dir=self._temporary_directory) as stages:
-            stage = Stage(self.build, os.path.join(stages, "after"), self.change)
+            stage = Stage(
+                self.build, os.path.join(stages, "after"), self.change, self.together_with
+            )
             if not stage.included and self.context == "server":
                 stage.add_probe()
             verdict = stage.test()

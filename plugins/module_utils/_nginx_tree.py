@@ -203,17 +203,25 @@ class _File:
 class Stage:
     """The tree as it would be after a change, or as it is.
 
+    :param together_with: changes that others are about to make.
     :ivar included: whether an include reaches the changed file.
     :ivar http_includes: patterns of the includes at the http level, for advice.
     :ivar pid_file: where the live Nginx keeps its process id.
     """
 
-    def __init__(self, build: Build, directory: str, change: Change | None) -> None:
+    def __init__(
+        self,
+        build: Build,
+        directory: str,
+        change: Change | None,
+        together_with: t.Sequence[Change] = (),
+    ) -> None:
         self.included = False
         self.http_includes: list[str] = []
         self.pid_file = build.pid_file
         self._build = build
         self._change = change
+        self._changes = [*([change] if change else []), *together_with]
         self._directory = directory
         self._mirror = os.path.join(directory, "root")
         self._names: dict[str, str] = {}
@@ -326,7 +334,8 @@ class Stage:
         if content is None:
             return self._gone(name)
         is_changed = self._change is not None and self._change.is_at(name)
-        is_needed = not context or is_changed or bool(_glob.MAGIC.search(name))
+        is_differing = any(change.is_at(name) for change in self._changes)
+        is_needed = not context or is_differing or bool(_glob.MAGIC.search(name))
         if not is_needed and not re.search(rb"include|_log|_path", content):
             return None
         file = self._follow(name, _text(content), context, real)
@@ -338,9 +347,10 @@ class Stage:
 
     def _read(self, name: str) -> bytes | None:
         """Return what a path would hold, or ``None`` for what can't be read."""
-        if self._change is not None and self._change.is_at(name):
-            self.included = True
-            return self._change.content
+        for change in self._changes:
+            if change.is_at(name):
+                self.included = self.included or change is self._change
+                return change.content
         try:
             if not os.path.isfile(name):
                 return None
@@ -351,7 +361,7 @@ class Stage:
 
     def _gone(self, name: str) -> str | None:
         """Return what to include for a file that Nginx won't be able to read, to say so itself."""
-        is_removed = self._change is not None and self._change.is_at(name)
+        is_removed = any(change.is_at(name) for change in self._changes)
         if not is_removed and not _glob.MAGIC.search(name):
             return None
         path = self._path(f"missing/{len(self._names)}")
@@ -438,11 +448,11 @@ class Stage:
             names = set(os.listdir(directory or "/"))
         except OSError:
             names = set()
-        if self._change is not None:
-            parent, name = os.path.split(self._change.target)
+        for change in self._changes:
+            parent, name = os.path.split(change.target)
             if os.path.realpath(directory or "/") == parent:
                 names.discard(name)
-                if self._change.content is not None:
+                if change.content is not None:
                     names.add(name)
         return list(names)
 

@@ -20,6 +20,7 @@ import heapq
 import os
 import stat
 import struct
+import time
 import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
@@ -28,8 +29,9 @@ WANTS = ("traverse", "list", "read", "write")
 ACL_ATTRIBUTE = "system.posix_acl_access"
 # path_resolution(7): the kernel follows at most 40 links
 MAX_SYMLINKS = 40
-# What is looked at for each sample asked for, so that a tree of millions costs no more.
-SCAN_FACTOR = 20
+# How long a directory is searched for its newest files; some 100,000 files a second are looked at.
+SCAN_SECONDS = 5.0
+CLOCK_EVERY = 256
 UNREADABLE_SHOWN = 10
 
 Facts = dict[str, t.Any]
@@ -153,12 +155,13 @@ _SAMPLE_KEYS = ("component", "mode", "uid", "gid", "reason")
 
 def _samples(answer: Facts, facts: Facts, candidates: t.Sequence[str] | None) -> Facts | None:
     unreadable = answer.pop("unreadable")
-    scanned = facts.pop("scanned")
+    scanned, complete = facts.pop("scanned"), facts.pop("complete")
     if candidates is None:
         return None
     return {
         "checked": len(candidates),
         "scanned": scanned,
+        "complete": complete,
         "unreadable": [_named(sample) for sample in unreadable[:UNREADABLE_SHOWN]],
         "unreadable_count": len(unreadable),
     }
@@ -499,41 +502,69 @@ def _describe(paths: t.Sequence[str], sample_files: int, table: list[Facts]) -> 
             facts.update(free_bytes=None, free_inodes=None)
         else:
             facts.update(free_bytes=room.f_bavail * room.f_frsize, free_inodes=room.f_favail)
-        facts["candidates"], facts["scanned"] = None, 0
+        facts["candidates"], facts["scanned"], facts["complete"] = None, 0, True
         if sample_files > 0 and os.path.isdir(path):
-            facts["candidates"], facts["scanned"] = newest_files(path, sample_files)
+            scan = newest_files(path, sample_files)
+            facts.update(candidates=scan.files, scanned=scan.scanned, complete=scan.complete)
         described.append(facts)
     return described
 
 
-def newest_files(directory: str, limit: int) -> tuple[list[str], int]:
-    """Return the newest regular files of a bounded scan below a directory, and what it saw.
+class Scan(t.NamedTuple):
+    """What a scan found.
+
+    :ivar files: the newest regular files, the newest first.
+    :ivar scanned: how many entries were looked at.
+    :ivar complete: whether that was all of them.
+    """
+
+    files: list[str]
+    scanned: int
+    complete: bool
+
+
+def newest_files(directory: str, limit: int, clock: t.Callable[[], float] = time.monotonic) -> Scan:
+    """Return the newest regular files below a directory, as far as they are found in time.
+
+    Of the directories known so far the one that changed last is looked into next: a new file has
+    changed its directory. So what the time does not suffice for is what has not changed for long,
+    but for directories that are new below one that is not.
 
     Hidden files and directories are passed over: Nginx is to refuse them, and atomic writers
     use them while a file isn't ready.
     """
+    deadline = clock() + SCAN_SECONDS
     scanned = 0
-    found: list[tuple[float, str]] = []
-    waiting = [directory]
-    while waiting and scanned < SCAN_FACTOR * limit:
+    newest: list[tuple[float, str]] = []
+    waiting = [(0.0, directory)]
+    while waiting:
+        if clock() > deadline:
+            return Scan(_sorted(newest), scanned, False)
         try:
-            with os.scandir(waiting.pop(0)) as entries:
+            with os.scandir(heapq.heappop(waiting)[1]) as entries:
                 for entry in entries:
                     scanned += 1
-                    if scanned > SCAN_FACTOR * limit:
-                        break
+                    if scanned % CLOCK_EVERY == 0 and clock() > deadline:
+                        return Scan(_sorted(newest), scanned, False)
                     if entry.name.startswith("."):
                         continue
                     if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
+                        changed = entry.stat(follow_symlinks=False).st_mtime
+                        heapq.heappush(waiting, (-changed, entry.path))
                     elif entry.is_file(follow_symlinks=False):
-                        found.append((entry.stat(follow_symlinks=False).st_mtime, entry.path))
+                        item = entry.stat(follow_symlinks=False).st_mtime, entry.path
+                        if len(newest) < limit:
+                            heapq.heappush(newest, item)
+                        else:
+                            heapq.heappushpop(newest, item)
         except OSError:
             # Removed meanwhile, or closed to who asks too.
             continue
-    return [path for _unused, path in heapq.nlargest(limit, found)], min(
-        scanned, SCAN_FACTOR * limit
-    )
+    return Scan(_sorted(newest), scanned, True)
+
+
+def _sorted(newest: t.Iterable[tuple[float, str]]) -> list[str]:
+    return [path for _unused, path in sorted(newest, reverse=True)]
 
 
 def mounts(path: str = "/proc/self/mountinfo") -> list[Facts]:

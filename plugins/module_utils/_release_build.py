@@ -8,16 +8,25 @@
 
 What comes with a source is run as the app's user only: wheels are made by that user, and root
 installs wheels, which runs nothing of theirs. uv does it where the host has it, else pip.
+
+ROOT/.build-X/work/  the user's: what is unpacked and built, and the home for that
+ROOT/.build-X/*      root's: copies of the wheels that were made
+
+Whoever builds may have left anything in the former, so root neither works there nor installs from
+there. Once wheels are installed, root runs nothing of the virtualenv, whose Python would run what
+their .pth files say (https://docs.python.org/3/library/site.html).
 """
 
 from __future__ import annotations
 
 import configparser
+import contextlib
 import dataclasses
-import glob
+import hashlib
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import tempfile
 import typing as t
@@ -62,14 +71,19 @@ def build(releases: _release.Releases, release: str, how: Build) -> tuple[str, s
         releases.clean(releases.leftovers())
         path = releases.path(release)
         try:
-            with tempfile.TemporaryDirectory(prefix=".build-", dir=releases.root) as scratch:
+            scratch = tempfile.mkdtemp(prefix=".build-", dir=releases.root)
+            try:
                 installer, refused = _Builder(path, how, scratch, lock).run()
+            finally:
+                # What the user still writes meanwhile is the next run's to take away.
+                shutil.rmtree(scratch, ignore_errors=True)
             releases.write_record(
                 release,
                 {
                     "id": release,
                     "source": how.source,
                     "installer": installer,
+                    "python": python_version(how.python),
                     "built": _release.now(),
                     "deployed": None,
                 },
@@ -78,6 +92,36 @@ def build(releases: _release.Releases, release: str, how: Build) -> tuple[str, s
             shutil.rmtree(path, ignore_errors=True)
             raise
     return installer, refused
+
+
+def python_version(python: str) -> str | None:
+    """Return what a virtualenv of this Python is good for, such as ``cpython 3.11``.
+
+    :return: ``None`` when it can't be asked: a build then says why.
+    """
+    script = "import sys; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            [python, "-IS", "-c", script], stdout=subprocess.PIPE, text=True, cwd="/", check=True
+        )
+        return done.stdout.strip() or None
+    return None
+
+
+def release_id(releases: _release.Releases, release: str, python: str) -> str:
+    """Return the name of the release that the host's Python can run.
+
+    That is the release's own, the same on all hosts, unless it is there and was built with another
+    Python: an upgrade of the distribution leaves a virtualenv whose packages the new one does not
+    look for (https://docs.python.org/3/library/venv.html). It may be in use, so the one that is
+    built anew has another name.
+    """
+    version = python_version(python)
+    anew = hashlib.sha256(f"{release} {version}".encode()).hexdigest()[: len(release)]
+    if version is None or releases.is_built(anew):
+        return release if version is None else anew
+    built_with = releases.records().get(release, {}).get("python")
+    return release if built_with in (None, version) else anew
 
 
 def find_uv() -> str | None:
@@ -90,6 +134,7 @@ class _Builder:
         self.path = path
         self.how = how
         self.scratch = scratch
+        self.work = os.path.join(scratch, "work")
         # Root's commands hold the lock as long as they live: one that outlives a killed run would
         # write into what the next run builds.
         self.lock = lock
@@ -97,11 +142,14 @@ class _Builder:
 
     def run(self) -> tuple[str, str]:
         target = self.how.target
+        os.mkdir(self.work, 0o700)
         if os.path.isabs(target):
             # What Ansible sent is readable to the connecting user only.
             target = shutil.copy(target, self.scratch)
             os.chmod(target, 0o644)
-        os.chown(self.scratch, self.account.pw_uid, self.account.pw_gid)
+        os.chown(self.work, self.account.pw_uid, self.account.pw_gid)
+        # The user passes through; what else lies there has modes of its own.
+        os.chmod(self.scratch, 0o711)
         uv = find_uv()
         if uv:
             try:
@@ -121,22 +169,22 @@ class _Builder:
 
     @property
     def _wheels(self) -> str:
-        return os.path.join(self.scratch, "wheels")
+        return os.path.join(self.work, "wheels")
 
     def _by_pip(self, target: str) -> None:
         self._as_root(
-            [self.how.python, "-m", "venv", self.path],
+            [self.how.python, "-I", "-m", "venv", self.path],
             "the virtualenv could not be made",
             f"Install the package that brings venv for {self.how.python} (Debian: python3-venv)",
         )
-        pip = [self._python, "-m", "pip"]
+        pip = [self._python, "-I", "-m", "pip"]
         self._as_user(
             [*pip, "wheel", "--wheel-dir", self._wheels, target, *self.how.extra_requirements],
             "pip could not build the app or one of its requirements",
             MEND.format("pip"),
         )
         self._as_root(
-            [*pip, "install", "--no-index", "--no-deps", "--no-cache-dir", *self._made_wheels()],
+            [*pip, "install", "--no-index", "--no-deps", "--no-cache-dir", *self._taken_wheels()],
             "pip could not install the wheels",
             MEND.format("pip"),
         )
@@ -166,9 +214,9 @@ class _Builder:
                 "uv could not build the app",
                 remedy,
                 **_uv_environment(),
-                UV_CACHE_DIR=os.path.join(self.scratch, "cache"),
+                UV_CACHE_DIR=os.path.join(self.work, "cache"),
             )
-            (target,) = self._made_wheels() or [source]
+            (target,) = self._taken_wheels()
         # --no-build: what has no wheel would be built, and root builds nothing.
         # https://docs.astral.sh/uv/reference/cli/#uv-pip-install--no-build
         self._as_root(
@@ -180,7 +228,6 @@ class _Builder:
                 "--python",
                 self._python,
                 "--no-build",
-                "--compile-bytecode",
                 target,
                 *self.how.extra_requirements,
             ],
@@ -188,10 +235,18 @@ class _Builder:
             remedy,
             **_uv_environment(),
         )
+        # uv would run the virtualenv's Python for this. What does not compile, such as a template of
+        # a module, fails when it is imported.
+        with contextlib.suppress(ReleaseError):
+            self._as_root(
+                [self.how.python, "-IS", "-m", "compileall", "-qq", os.path.join(self.path, "lib")],
+                "",
+                "",
+            )
 
     def _unpacked(self, archive: str) -> str:
         """Return the directory of an archive's one project, unpacked by the user."""
-        directory = os.path.join(self.scratch, "unpacked")
+        directory = os.path.join(self.work, "unpacked")
         self._as_user(
             [
                 "/bin/sh",
@@ -209,11 +264,41 @@ class _Builder:
             raise ReleaseError(f"{os.path.basename(archive)} holds no single project directory.")
         return os.path.join(directory, names[0])
 
-    def _made_wheels(self) -> list[str]:
-        return sorted(glob.glob(os.path.join(glob.escape(self._wheels), "*.whl")))
+    def _taken_wheels(self) -> list[str]:
+        """Return copies of the user's wheels, which that user can't change any more.
+
+        :raises ReleaseError: when there is none, or one is no file of that user's.
+        """
+        own = tempfile.mkdtemp(prefix="wheels-", dir=self.scratch)
+        taken = []
+        with (
+            contextlib.suppress(FileNotFoundError, NotADirectoryError),
+            _opened(self._wheels, os.O_DIRECTORY) as made,
+        ):
+            for name in sorted(os.listdir(made)):
+                if name.endswith(".whl"):
+                    taken.append(os.path.join(own, name))
+                    self._take(made, name, taken[-1])
+        if not taken:
+            raise ReleaseError(f"The build made no wheel. {MEND.format('the build backend')}.")
+        return taken
+
+    def _take(self, directory: int, name: str, target: str) -> None:
+        try:
+            with _opened(name, os.O_NONBLOCK, directory) as descriptor:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode) or status.st_uid != self.account.pw_uid:
+                    raise OSError(f"no file of {self.account.pw_name}'s")
+                with open(descriptor, "rb", closefd=False) as made, open(target, "xb") as own:
+                    shutil.copyfileobj(made, own)
+        except OSError as error:
+            raise ReleaseError(
+                f"The build made {name}, which is no wheel but a link or the like ({error}), so it is "
+                f"not installed. {MEND.format('the build backend')}."
+            ) from error
 
     def _as_user(self, command: t.Sequence[str], what: str, remedy: str, **own: str) -> None:
-        environ = {**_environment(), "HOME": self.scratch, **own}
+        environ = {**_environment(), "HOME": self.work, **own}
         identity: dict[str, t.Any] = {}
         if os.geteuid() != self.account.pw_uid:
             environ["USER"] = environ["LOGNAME"] = self.account.pw_name
@@ -222,16 +307,31 @@ class _Builder:
                 "group": self.account.pw_gid,
                 "extra_groups": [],
             }
-        _run(command, what, remedy, cwd=self.scratch, env=environ, **identity)
+        _run(command, what, remedy, cwd=self.work, env=environ, **identity)
 
     def _as_root(self, command: t.Sequence[str], what: str, remedy: str, **own: str) -> None:
-        environ = {**_environment(), **own}
+        # Whoever connected may have kept a home of their own, as sudo -E does.
+        home = pwd.getpwuid(os.geteuid()).pw_dir
+        environ = {**_environment(), "HOME": home, **own}
         _run(command, what, remedy, cwd="/", env=environ, pass_fds=(self.lock,))
+
+
+@contextlib.contextmanager
+def _opened(path: str, flags: int, directory: int | None = None) -> t.Iterator[int]:
+    """Yield a descriptor of what is at a path itself, and not of what a link there leads to."""
+    flags |= os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, dir_fd=directory)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _environment() -> dict[str, str]:
     return {
-        **os.environ,
+        # pip's own variables and those of a proxy are the host's. Python's change what is imported,
+        # and uv's children read them (pip is run by -I).
+        **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INPUT": "1",
         "PIP_ROOT_USER_ACTION": "ignore",

@@ -18,6 +18,7 @@ import dataclasses
 import glob
 import os
 import re
+import stat
 import subprocess
 import tempfile
 import time
@@ -28,6 +29,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import _as
 # Two workers that fail to start, and what Gunicorn adds to that, fill sixty.
 LOG_LINES = 100
 LOG_LIMIT_BYTES = 64 * 1024
+PID_LIMIT_BYTES = 32
 POLL_SECONDS = 0.1
 # How long after a reload there may be no new process of the service's until it counts as failed.
 RELOAD_SILENCE_SECONDS = 10.0
@@ -142,6 +144,24 @@ def plan(state: State, wanted: Wanted) -> list[str]:
     return actions
 
 
+def expect(state: State, paths: t.Collection[str], definition: bool, reload: bool) -> State:
+    """Return what a service's state would be after changes that check mode did not make.
+
+    :param paths: those of its paths that would change.
+    :param definition: whether what defines it would.
+    :param reload: whether a reload reads all of the paths again.
+    """
+    if not state.running or not (paths or definition):
+        return state
+    return dataclasses.replace(
+        state,
+        newer=tuple(dict.fromkeys([*state.newer, *paths])),
+        reload_is_enough=state.reload_is_enough and reload,
+        definition_newer=state.definition_newer or definition,
+        reload_needed=state.reload_needed or definition,
+    )
+
+
 def newer_paths(started_ns: int, paths: t.Iterable[str]) -> tuple[str, ...]:
     """Return those paths that something started too early to have read.
 
@@ -223,6 +243,18 @@ def _tail(stream: t.IO[bytes]) -> str:
     stream.seek(max(0, size - LOG_LIMIT_BYTES))
     lines = stream.read().decode("utf-8", "replace").splitlines()
     return "\n".join(lines[-LOG_LINES:])
+
+
+def _opened(path: str) -> t.BinaryIO:
+    """Open a file where another user may have put a link, to what that user can't read, or a pipe.
+
+    :raises OSError: when it is something like that.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path} is no regular file")
+    return open(descriptor, "rb")
 
 
 class Manager:
@@ -318,11 +350,10 @@ class Manager:
 
     def log(self) -> str:
         """Return the end of the service's log."""
-        try:
-            with open(self.log_file or "", "rb") as stream:
+        if self.log_file:
+            with contextlib.suppress(OSError), _opened(self.log_file) as stream:
                 return _tail(stream)
-        except OSError:
-            return ""
+        return ""
 
     def _failure(self, message: str) -> ServiceError:
         log = self.log()
@@ -667,8 +698,8 @@ class SysVInit(Manager):
         usual = (f"/run/{self.name}/{self.name}.pid", f"/run/{self.name}.pid")
         for path in (self.pid_file,) if self.pid_file else (*self._declared_pid_files(), *usual):
             try:
-                with open(path, encoding="ascii") as stream:
-                    pid = int(stream.read())
+                with _opened(path) as stream:
+                    pid = int(stream.read(PID_LIMIT_BYTES))
                 if _process.stat(pid).state not in "ZX":
                     return pid
             except (OSError, ValueError):

@@ -17,6 +17,7 @@ that a user sees all of them at once:
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import json
 import posixpath
 import re
@@ -30,7 +31,21 @@ Settings = dict[str, t.Any]
 # useradd's own rule, less what is no safe file name (shadow-utils, man 8 useradd).
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}\Z")
 RESERVED_NAMES = frozenset(
-    {"root", "nobody", "default", "www-data", "nginx", "daemon", "bin", "sys"}
+    {
+        "root",
+        "nobody",
+        "default",
+        "www-data",
+        "nginx",
+        "daemon",
+        "bin",
+        "sys",
+        # Directories of that name are everybody's (FHS 3.0), and empty at first.
+        "opt",
+        "lock",
+        # The collection's own file beside those of the apps
+        "flask_mime_types",
+    }
 )
 
 # What systemd ('%'), a shell and Nginx all read as themselves.
@@ -45,8 +60,10 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # https://nginx.org/en/docs/syntax.html
 SIZE = re.compile(r"(\d+)\s*([kKmMgG]?)(?:[iI]?[bB])?\Z")
 BIND = re.compile(
-    r"(?:unix:(?P<path>/[\w.+@:/-]+)|(?:[\w.-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5}))\Z"
+    r"(?:unix:(?P<path>/[\w.+@:/-]+)|(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5}))\Z"
 )
+# sun_path of unix(7), less its final zero
+SOCKET_PATH_BYTES = 107
 NGINX_TIME = re.compile(r"\d+(?:ms|[smhdwMy])?\Z")
 MODE = re.compile(r"[0-7]{3,4}\Z")
 # What stands in a request line as it is (RFC 9112, 3.2.1).
@@ -73,12 +90,26 @@ UNFIT_DIRECTORIES = (
     "/lib64",
     "/var/cache",
 )
+# A secret in them is lost, or stays behind.
+UNFIT_FOR_SECRETS = tuple(
+    path for path in UNFIT_DIRECTORIES if path not in ("/etc", "/usr", "/home", "/root")
+)
 TOO_WIDE_DIRECTORIES = ("/", "/var", "/var/www", "/var/lib", "/srv", "/opt", "/mnt", "/media")
 
 # Multipart boundaries and part headers come on top of the files (RFC 7578), and the app's own
 # page for a request that is too large must be reached before Nginx's.
 BODY_OVERHEAD_BYTES = 64 * 1024
 NGINX_DEFAULT_BODY_BYTES = 1024 * 1024
+# https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout
+NGINX_DEFAULT_READ_SECONDS = 60
+# Until Gunicorn has ended a silent worker, which it looks for once a second
+READ_MARGIN_SECONDS = 5
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# Debian Policy 9.2.2: below it are the groups of the system's own, disk and shadow among them.
+FIRST_FREE_GID = 100
+# ip_unprivileged_port_start, ip(7)
+FIRST_FREE_PORT = 1024
 # Of the 107 that unix(7) allows, less "/APP-ID-SETTINGS" with the longest name.
 SOCKET_LIMIT_BYTES = 107 - 52
 
@@ -133,13 +164,39 @@ def overlap(one: str, other: str) -> bool:
     return contains(one, other) or contains(other, one)
 
 
+def normalised(values: Values) -> dict[str, t.Any]:
+    """Return the values with each path in its plain form, so that equal ones are equal strings.
+
+    One that climbs (``..``) is left as it is, to be refused: behind a link it leads elsewhere.
+    """
+    plain = {name: _plain(values[name]) for name in PATHS}
+    bind = values["flask_app_bind"]
+    if bind.startswith("unix:"):
+        plain["flask_app_bind"] = "unix:" + _plain(bind[len("unix:") :])
+    mounts = values.get("flask_static_mounts")
+    if mounts:
+        plain["flask_static_mounts"] = [
+            {**mount, "folder": _plain(mount.get("folder"))} for mount in mounts
+        ]
+    return {**values, **plain}
+
+
+def _plain(path: t.Any) -> t.Any:
+    if not isinstance(path, str) or not path.startswith("/") or ".." in path.split("/"):
+        return path
+    # POSIX lets two leading slashes mean something else, and normpath() keeps them.
+    return posixpath.normpath("/" + path.lstrip("/"))
+
+
 def description_problems(values: Values) -> list[Problem]:
     """Return what in the user's description can't work on any host."""
     problems = [
         *_name_problems(values),
         *_path_problems(values),
+        *_place_problems(values),
         *_url_problems(values),
         *_site_problems(values),
+        *_bind_problems(values),
         *_value_problems(values),
         *_env_problems(values),
         *_release_problems(values),
@@ -228,13 +285,99 @@ def _path_problems(values: Values) -> t.Iterator[Problem]:
             )
 
 
+def _place_problems(values: Values) -> t.Iterator[Problem]:
+    """Yield where directories that get another owner and mode could be somebody else's."""
+    name = values["flask_app_name"]
+    if values["flask_app_service"] == "managed":
+        yield from _managed_place_problems(values)
+    directory = posixpath.dirname(values["flask_app_env_file"])
+    remedy = f"Write '/etc/{name}/{name}.env', or '/usr/local/etc/{name}/{name}.env'"
+    unfit = next((path for path in UNFIT_FOR_SECRETS if contains(path, directory)), None)
+    if posixpath.basename(directory) != name:
+        yield Problem(
+            "flask_app_env_file",
+            values["flask_app_env_file"],
+            f"its directory, {directory}, is given to the app alone (mode 0750), so it has to be the "
+            f"app's own and be named {name}",
+            remedy,
+        )
+    elif unfit:
+        yield Problem(
+            "flask_app_env_file",
+            values["flask_app_env_file"],
+            f"{unfit} is emptied or the system's own, and the app's secret key lies beside that file",
+            remedy,
+        )
+    else:
+        for variable in ("flask_app_root", "flask_static_root", "flask_media_root"):
+            if overlap(directory, values[variable]):
+                yield Problem(
+                    "flask_app_env_file",
+                    values["flask_app_env_file"],
+                    f"{variable} is {values[variable]!r}, and what is beside the app's secrets has "
+                    "another owner and mode",
+                    remedy,
+                )
+                break
+
+
+def _managed_place_problems(values: Values) -> t.Iterator[Problem]:
+    name, root = values["flask_app_name"], values["flask_app_root"]
+    unfit = next((path for path in UNFIT_DIRECTORIES if contains(path, root)), None)
+    if unfit:
+        reason = (
+            f"{unfit} is emptied, private or the system's own; the app could not run from there"
+        )
+        yield Problem("flask_app_root", root, reason, f"Write '/opt/{name}' or '/srv/{name}/app'")
+    elif root in TOO_WIDE_DIRECTORIES:
+        yield Problem(
+            "flask_app_root",
+            root,
+            "that directory is shared with others, and would be closed to them",
+            f"Write a directory of its own, such as '/opt/{name}'",
+        )
+    virtualenv, directory = values["flask_app_virtualenv"], values["flask_app_directory"]
+    external = "set flask_app_service to 'external' if the app is deployed by other means"
+    if virtualenv != posixpath.join(root, "current"):
+        yield Problem(
+            "flask_app_virtualenv",
+            virtualenv,
+            f"the virtualenv of each release is made in {root}, and the app runs from "
+            f"{posixpath.join(root, 'current')}",
+            f"Leave it unset and set flask_app_root, or {external}",
+        )
+    elif not contains(virtualenv, directory):
+        yield Problem(
+            "flask_app_directory",
+            directory,
+            f"the app's code is in its release, {virtualenv}, and a release is tried out there "
+            "before it is switched to",
+            f"Leave it unset, or {external}",
+        )
+
+
+def _own_directory(values: Values, kind: str, holders: t.Iterable[str]) -> str:
+    """Return a directory for static files or media to suggest, in none of those given."""
+    name = values["flask_app_name"]
+    paths = [f"{parent}/{name}/{kind}" for parent in ("/var/www", "/srv", "/var/lib")]
+    return next((p for p in paths if not any(overlap(p, h) for h in holders)), paths[-1])
+
+
+def _deployed_to(values: Values) -> dict[str, str]:
+    """Return the directories, by variable, that a deploy replaces together with what is in them."""
+    owners = ["flask_app_root", "flask_app_virtualenv"]
+    if values["flask_app_service"] == "external":
+        owners.append("flask_app_directory")
+    return {owner: values[owner] for owner in owners if values[owner] not in TOO_WIDE_DIRECTORIES}
+
+
 def _root_problems(values: Values) -> t.Iterator[Problem]:
     static, media = values["flask_static_root"], values["flask_media_root"]
+    deployed = _deployed_to(values)
     for variable, value in (("flask_static_root", static), ("flask_media_root", media)):
         kind = variable.split("_")[1]
-        advice = (
-            f"Write a directory of its own, such as '/var/www/{values['flask_app_name']}/{kind}'"
-        )
+        own = _own_directory(values, kind, deployed.values())
+        advice = f"Write a directory of its own, such as '{own}'"
         unfit = next((path for path in UNFIT_DIRECTORIES if contains(path, value)), None)
         if unfit:
             yield Problem(
@@ -245,12 +388,12 @@ def _root_problems(values: Values) -> t.Iterator[Problem]:
             )
         elif posixpath.normpath(value) in TOO_WIDE_DIRECTORIES:
             yield Problem(variable, value, "that directory is shared with others", advice)
-        for owner in ("flask_app_root", "flask_app_virtualenv"):
-            if overlap(values[owner], value):
+        for owner, path in deployed.items():
+            if overlap(path, value):
                 yield Problem(
                     variable,
                     value,
-                    f"{owner} is {values[owner]!r}, which a deploy replaces together with what is in it",
+                    f"{owner} is {path!r}, which a deploy replaces together with what is in it",
                     advice,
                 )
                 break
@@ -358,13 +501,7 @@ def _site_problems(values: Values) -> t.Iterator[Problem]:
         yield Problem(
             "flask_site_port", values["flask_site_port"], "no such port", "Write one of 1 to 65535"
         )
-    if not BIND.match(values["flask_app_bind"]):
-        yield Problem(
-            "flask_app_bind",
-            values["flask_app_bind"],
-            "neither Gunicorn nor Nginx can read it",
-            "Write 'unix:/path/to/socket' or 'host:port', without a scheme",
-        )
+    yield from _scheme_problems(values)
     yield from _server_problems(values)
     if not values["flask_site_conf_file"].endswith(".conf"):
         yield Problem(
@@ -373,6 +510,82 @@ def _site_problems(values: Values) -> t.Iterator[Problem]:
             "Nginx includes only *.conf there",
             "Write a name that ends in '.conf'",
         )
+
+
+def _scheme_problems(values: Values) -> t.Iterator[Problem]:
+    if values["flask_site_scheme"] == "http":
+        return
+    if values["flask_site_mode"] != "include":
+        yield Problem(
+            "flask_site_scheme",
+            values["flask_site_scheme"],
+            "the server block that is written here has no certificate",
+            "Leave it unset, or set flask_site_mode to 'include' and keep a server block with your "
+            "certificate",
+        )
+    elif not values["flask_site_domains"]:
+        yield Problem(
+            "flask_site_domains",
+            [],
+            "requests by https name the host that the certificate is for",
+            'Write the host names of your server block, such as ["gallery.example.com"]',
+        )
+
+
+def _bind_problems(values: Values) -> t.Iterator[Problem]:
+    bind = values["flask_app_bind"]
+    managed = values["flask_app_service"] == "managed"
+    found = BIND.match(bind)
+    if not found:
+        yield Problem(
+            "flask_app_bind",
+            bind,
+            "neither Gunicorn nor Nginx can read it",
+            "Write 'unix:/path/to/socket' or 'host:port', without a scheme",
+        )
+        return
+    if found["path"]:
+        if len(found["path"]) > SOCKET_PATH_BYTES:
+            yield Problem(
+                "flask_app_bind",
+                bind,
+                f"a socket's path has {SOCKET_PATH_BYTES} characters at most",
+                f"Write 'unix:/run/{values['flask_app_name']}/{values['flask_app_name']}.sock'",
+            )
+        return
+    address = _address(found["host"])
+    port = int(found["port"])
+    if not 1 <= port <= 65535:
+        yield Problem("flask_app_bind", bind, "no such port", "Write one of 1 to 65535")
+    if address is None and (managed or found["host"].startswith("[")):
+        # systemd.socket(5), ListenStream=
+        yield Problem(
+            "flask_app_bind",
+            bind,
+            f"systemd listens on addresses, and {found['host']!r} is none",
+            f"Write '127.0.0.1:{found['port']}'",
+        )
+    is_here = managed or found["host"] == "localhost"
+    if address is not None:
+        is_here = is_here or address.is_loopback or address.is_unspecified
+    if port == values["flask_site_port"] and is_here:
+        yield Problem(
+            "flask_app_bind",
+            bind,
+            f"Nginx listens on that port (flask_site_port is {port})",
+            f"Write another port, such as '127.0.0.1:{8000 if port != 8000 else 8001}', or leave it "
+            "unset for a unix socket",
+        )
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that the host part of ``flask_app_bind`` is, or ``None`` for a name."""
+    try:
+        if host.startswith("["):
+            return ipaddress.IPv6Address(host[1:-1])
+        return ipaddress.IPv4Address(host)
+    except ValueError:
+        return None
 
 
 def _server_problems(values: Values) -> t.Iterator[Problem]:
@@ -417,6 +630,7 @@ def with_server(values: Values, apps: t.Sequence[Values]) -> dict[str, t.Any]:
             shared = {
                 "flask_site_domains": values["flask_site_domains"] or app["flask_site_domains"],
                 "flask_site_port": app["flask_site_port"],
+                "flask_site_scheme": app["flask_site_scheme"],
             }
             return {**values, **shared}
     return dict(values)
@@ -431,6 +645,18 @@ def apps_problems(apps: t.Sequence[Values]) -> list[Problem]:
     for index, one in enumerate(apps):
         for other in apps[:index]:
             problems += _shared(one, other)
+    names = [app["flask_app_name"] for app in apps]
+    for app in apps:
+        server = app.get("flask_site_server")
+        if server is not None and server not in names:
+            problems.append(
+                Problem(
+                    "flask_site_server",
+                    server,
+                    "it is the name of no app of flask_apps",
+                    f"Write one of {', '.join(sorted({*names} - {app['flask_app_name']}))}",
+                )
+            )
     return problems
 
 
@@ -458,6 +684,15 @@ def _shared(one: Values, other: Values) -> t.Iterator[Problem]:
             if variable == "flask_app_name":
                 # All the rest follows from it.
                 return
+    if posixpath.dirname(one["flask_app_env_file"]) == posixpath.dirname(
+        other["flask_app_env_file"]
+    ):
+        yield Problem(
+            "flask_app_env_file",
+            one["flask_app_env_file"],
+            f"{names} would share its directory, and with it the secret key and Gunicorn's configuration",
+            "Give each app of flask_apps a directory of its own, such as /etc/NAME",
+        )
     mine, theirs = (
         [values["flask_static_root"], values["flask_media_root"]] for values in (one, other)
     )
@@ -540,11 +775,11 @@ def _value_problems(values: Values) -> t.Iterator[Problem]:
             "it is no mode",
             "Write four octal digits in quotes, such as '2750'",
         )
-    elif int(mode, 8) & 0o002 or int(mode, 8) & 0o700 != 0o700:
+    elif int(mode, 8) & 0o022 or int(mode, 8) & 0o700 != 0o700:
         yield Problem(
             "flask_media_mode",
             mode,
-            "the app needs rwx there and nobody else may write",
+            "the app needs rwx there and nobody else may write; the group is Nginx's, which only reads",
             "Write '2750', or '2755' where every user of the host may read uploads",
         )
     regex = values.get("flask_static_fingerprint_regex")
@@ -923,9 +1158,16 @@ def derived_env(values: Values) -> dict[str, t.Any]:
 
     ``flask_app_env`` is kept out of it, since settings are shown and that may hold secrets.
     """
-    return {
+    env = {
         name: value for name, (_unused, value) in _owned_env(values).items() if value is not None
     }
+    if values["flask_site_url_prefix"] != "/":
+        # Else the sessions of all apps of one host name overwrite each other:
+        # https://flask.palletsprojects.com/en/stable/config/#SESSION_COOKIE_PATH
+        env[f"{values['flask_app_env_prefix']}_SESSION_COOKIE_PATH"] = values[
+            "flask_site_url_prefix"
+        ]
+    return env
 
 
 def resolve(values: Values) -> Settings:
@@ -962,10 +1204,17 @@ def resolve(values: Values) -> Settings:
             "url": _site_url(values),
             "proxy": _proxies(values),
             "proxy_pass": _proxy_pass(values["flask_app_bind"], values["flask_site_url_prefix"]),
+            # After Gunicorn's, so that its end of a silent worker is what shows.
+            "proxy_read_timeout_seconds": max(
+                NGINX_DEFAULT_READ_SECONDS,
+                values["flask_app_gunicorn_timeout_seconds"] + READ_MARGIN_SECONDS,
+            ),
             "include_directory": f"/etc/nginx/flask.d/{name}",
         },
         "verify": _section(values, "flask_verify_"),
-        "parents": delivery_parents(name, static_root, media_root),
+        "parents": delivery_parents(
+            name, static_root, media_root, not_holding=_deployed_by_others(values)
+        ),
     }
 
 
@@ -996,18 +1245,34 @@ def _proxy_pass(bind: str, prefix: str) -> str:
 
 def _site_url(values: Values) -> str:
     domains = values["flask_site_domains"] or ["localhost"]
-    port = values["flask_site_port"]
+    scheme, port = values["flask_site_scheme"], values["flask_site_port"]
     prefix = values["flask_site_url_prefix"].rstrip("/")
-    return f"http://{domains[0]}" + ("" if port == 80 else f":{port}") + prefix
+    shown = "" if port == DEFAULT_PORTS[scheme] else f":{port}"
+    return f"{scheme}://{domains[0]}{shown}{prefix}"
 
 
-def delivery_parents(name: str, static_root: str, media_root: str) -> list[str]:
+def _deployed_by_others(values: Values) -> list[str]:
+    if values["flask_app_service"] != "external":
+        return []
+    return [values["flask_app_directory"], values["flask_app_virtualenv"]]
+
+
+def delivery_parents(
+    name: str, static_root: str, media_root: str, not_holding: t.Sequence[str] = ()
+) -> list[str]:
     """Return those directories right above the roots that are the app's own.
 
     Any other parent is somebody else's, and its mode is not ours to set.
+
+    :param not_holding: what others deploy. A directory that holds it is theirs.
     """
     parents = {posixpath.dirname(static_root), posixpath.dirname(media_root)}
-    return sorted(parent for parent in parents if posixpath.basename(parent) == name)
+    return sorted(
+        parent
+        for parent in parents
+        if posixpath.basename(parent) == name
+        and not any(contains(parent, path) for path in not_holding)
+    )
 
 
 def client_max_body_size_bytes(values: Values, max_content_length: int | None) -> int:
@@ -1029,7 +1294,10 @@ def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> list[Problem]:
     """
     return [
         *_listener_problems(values, host),
+        *_bind_holder_problems(values, host),
         *_user_problems(values, host),
+        *_group_problems(values, host),
+        *_claim_problems(values, host),
         *_directory_problems(values, host),
         *_known_release_problems(values, host),
         *_engine_problems(values, host),
@@ -1049,6 +1317,172 @@ def _listener_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterato
                 "Write a free port, or stop that program",
             )
             return
+
+
+def _bind_holder_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    if values["flask_app_service"] != "managed":
+        return
+    name, bind = values["flask_app_name"], values["flask_app_bind"]
+    yield from _own_socket_problems(values, host)
+    has_unit = host["paths"][_socket_unit(name)] == "ours"
+    holders = host["bind_holders"]
+    for holder in holders:
+        # One that is ours shares the socket with all the others: Gunicorn's processes, and systemd.
+        if (
+            holder["user"] == values["flask_app_user"]
+            or holder["pid"] == host["service_process_id"]
+            or (holder["process"] == "systemd" and has_unit)
+        ):
+            return
+    if holders:
+        holder = holders[0]
+        yield Problem(
+            "flask_app_bind",
+            bind,
+            f"{holder['process']} (process {holder['pid']}, {holder['user']}'s) listens there already",
+            "Write a free port, leave it unset for a unix socket, or stop that program",
+        )
+
+
+def _own_socket_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    """Yield what only systemd, which opens sockets as root, can do."""
+    if host["service_manager"] == "systemd":
+        return
+    found = BIND.match(values["flask_app_bind"])
+    name = values["flask_app_name"]
+    if found and found["path"] and posixpath.dirname(found["path"]) != f"/run/{name}":
+        yield Problem(
+            "flask_app_bind",
+            values["flask_app_bind"],
+            "without systemd Gunicorn makes its socket itself, and only in the app's own directory",
+            f"Write 'unix:/run/{name}/{name}.sock'",
+        )
+    elif found and found["port"] and int(found["port"]) < FIRST_FREE_PORT:
+        yield Problem(
+            "flask_app_bind",
+            values["flask_app_bind"],
+            f"without systemd Gunicorn listens itself, and ports below {FIRST_FREE_PORT} are root's",
+            "Write '127.0.0.1:8000'",
+        )
+
+
+def _group_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    name = values["flask_app_group"]
+    group = host["groups"][name]
+    if group is None:
+        return
+    is_new = host["users"][values["flask_app_user"]] is None
+    # What a killed run has made belongs to nobody yet, but its directory is there already.
+    is_ours = host["paths"][posixpath.dirname(values["flask_app_env_file"])] == "ours"
+    if group["gid"] < FIRST_FREE_GID:
+        yield Problem(
+            "flask_app_group",
+            name,
+            f"that group is the system's (gid {group['gid']}), with rights that no app may have",
+            "Write a group of the app's own, or leave it unset",
+        )
+    elif is_new and not is_ours and name == values["flask_app_user"]:
+        yield Problem(
+            "flask_app_group",
+            name,
+            f"that group is there without a user of its name (gid {group['gid']}), so it is somebody "
+            "else's, and the app would get its rights",
+            "Write another flask_app_name, or another flask_app_user and flask_app_group",
+        )
+
+
+UNIT_DIRECTORIES = (
+    "/etc/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+
+
+def _socket_unit(name: str) -> str:
+    return f"{UNIT_DIRECTORIES[0]}/{name}.socket"
+
+
+def _service_files(values: Values) -> list[str]:
+    """Return the files that give the app's name a meaning to the service manager."""
+    name = values["flask_app_name"]
+    units = [f"{path}/{name}.{kind}" for path in UNIT_DIRECTORIES for kind in ("service", "socket")]
+    return [*units, f"/etc/init.d/{name}"]
+
+
+def _app_directories(values: Values) -> dict[str, str]:
+    """Return the directories that a managed app gets, each with the variable that tells where."""
+    name = values["flask_app_name"]
+    return {
+        values["flask_app_root"]: "flask_app_root",
+        f"/run/{name}": "flask_app_name",
+        f"/var/log/{name}": "flask_app_name",
+    }
+
+
+def claimable_paths(values: Values) -> list[str]:
+    """Return the paths of which has to be known whose they are."""
+    return [
+        posixpath.dirname(values["flask_app_env_file"]),
+        values["flask_site_conf_file"],
+        values["flask_site_include_file"],
+        *_service_files(values),
+        *_app_directories(values),
+    ]
+
+
+def _claim_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    """Yield what would be taken though it is somebody else's."""
+    name, paths = values["flask_app_name"], host["paths"]
+    env_directory = posixpath.dirname(values["flask_app_env_file"])
+    if paths[env_directory] == "foreign":
+        yield Problem(
+            "flask_app_env_file",
+            values["flask_app_env_file"],
+            f"{env_directory} is there already and not this collection's, and would be closed to "
+            "whoever uses it",
+            f"Write another flask_app_name, or a directory of the app's own such as "
+            f"'/usr/local/etc/{name}/{name}.env'",
+        )
+    variable = f"flask_site_{'conf' if values['flask_site_mode'] == 'server' else 'include'}_file"
+    if paths[values[variable]] == "foreign":
+        yield Problem(
+            variable,
+            values[variable],
+            "there is a file of that name that this collection has not written",
+            "Write another path or another flask_app_name, or move that file away if it is the "
+            "app's former one",
+        )
+    if values["flask_app_service"] != "managed":
+        return
+    files = _service_files(values)
+    foreign = next((path for path in files if paths[path] == "foreign"), None)
+    if foreign:
+        yield Problem(
+            "flask_app_name",
+            name,
+            f"there is a service of that name that this collection has not written, {foreign}",
+            "Write another name, or set flask_app_service to 'external' if that service is the app",
+        )
+    if "ours" in [paths[path] for path in (env_directory, *files)]:
+        return
+    for path, variable in _app_directories(values).items():
+        if paths[path] == "foreign":
+            yield Problem(
+                variable,
+                values[variable],
+                f"{path} is there already and not this collection's, and would be closed to whoever "
+                "uses it",
+                "Write another one, or move that directory away if it is left of a former set-up",
+            )
+
+
+def stale_site_files(values: Values, host: t.Mapping[str, t.Any]) -> list[str]:
+    """Return the files of ours by which Nginx serves the app as it was described before."""
+    wanted = f"flask_site_{'conf' if values['flask_site_mode'] == 'server' else 'include'}_file"
+    files = (values["flask_site_conf_file"], values["flask_site_include_file"])
+    ours = {path for path in files if host["paths"][path] == "ours"}
+    return sorted({*ours, *host["guest_files"]} - {values[wanted]})
 
 
 def _user_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
@@ -1194,14 +1628,23 @@ def _app_config_problems(values: Values, config: t.Mapping[str, t.Any]) -> t.Ite
                 "Let the app call app.config.from_prefixed_env() after its own defaults "
                 f"(the env file sets {values['flask_app_env_prefix']}_{key}), or set flask_media_root to the app's path",
             )
-            return
+            break
     limit = config.get("MAX_CONTENT_LENGTH")
+    explicit = _size_or_none(values.get("flask_site_client_max_body_size"))
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
         yield Problem(
             "the app's MAX_CONTENT_LENGTH",
             limit,
             "Flask compares it with a number, so every request with a body would fail",
             "Set flask_app_max_content_length, which hands it over in bytes",
+        )
+    elif limit is not None and explicit is not None and explicit < limit:
+        yield Problem(
+            "flask_site_client_max_body_size",
+            values["flask_site_client_max_body_size"],
+            f"Nginx would refuse what the app takes (its MAX_CONTENT_LENGTH is {limit} bytes)",
+            "Leave it unset, to have it derived, or write a larger size; to take less, set "
+            "flask_app_max_content_length",
         )
 
 

@@ -49,6 +49,8 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._static_tr
 TEMPORARY = ".static_release-"
 IMMUTABLE = ".immutable"
 BLOCK_BYTES = 1 << 20
+# A proof fetches its sample whole.
+SAMPLE_LIMIT_BYTES = 1 << 20
 
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _Key = t.TypeVar("_Key")
@@ -1068,18 +1070,32 @@ def _write_manifest(path: str, content: bytes) -> None:
 def known_file(files: t.Iterable[Wanted]) -> dict[str, t.Any] | None:
     """Return a file of a mount that a proof can ask for: the first style sheet, script, or other.
 
-    :return: its ``path`` below the mount and its ``size`` in bytes; ``None`` when there is none.
+    One that is large is only taken when all are.
+
+    :return: its ``path`` below the mount, its ``size`` in bytes, its ``sha256`` and the ``etag``
+        that Nginx gives it; ``None`` when there is none.
     """
     order = {".css": 0, ".js": 1, ".mjs": 1}
     found = min(
         (
-            (order.get(posixpath.splitext(wanted.source)[1], 2), wanted.source, wanted)
+            (
+                wanted.entry.size_bytes > SAMPLE_LIMIT_BYTES,
+                order.get(posixpath.splitext(wanted.source)[1], 2),
+                wanted.source,
+                wanted.entry,
+            )
             for wanted in files
             if wanted.source is not None
             and not wanted.second_name
             and wanted.entry.size_bytes
             and printable(wanted.source) == wanted.source
         ),
+        key=lambda item: item[:3],
         default=None,
     )
-    return {"path": found[1], "size": found[2].entry.size_bytes} if found else None
+    if found is None:
+        return None
+    _unused, _order, source, entry = found
+    # ngx_http_set_etag, src/http/ngx_http_core_module.c
+    etag = f'"{entry.mtime:x}-{entry.size_bytes:x}"'
+    return {"path": source, "size": entry.size_bytes, "sha256": entry.sha256, "etag": etag}

@@ -44,8 +44,18 @@ options:
     type: list
     elements: str
     default: []
+  groups:
+    description: Names of groups to look up.
+    type: list
+    elements: str
+    default: []
   directories:
     description: Directories to look up.
+    type: list
+    elements: path
+    default: []
+  paths:
+    description: Files and directories that a set-up would take, to tell whose they are.
     type: list
     elements: path
     default: []
@@ -92,10 +102,24 @@ listeners:
   sample:
     - {address: "0.0.0.0:80", pid: 812, process: nginx}
 app_process_id:
-  description: Process that listens on O(bind), or else the main process of O(service), or null.
+  description:
+    - The main process of O(service) when it listens on O(bind), or else the first other process that does, though not systemd itself, or null.
+    - When none can be seen to listen, the main process of O(service).
   returned: always
   type: int
   sample: 1204
+service_process_id:
+  description: Main process of O(service), as the service manager knows it, or null.
+  returned: always
+  type: int
+  sample: 1204
+bind_holders:
+  description: Processes that listen at O(bind), or where nobody else can listen there. Those that are not to be seen are left out.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - {pid: 1204, process: gunicorn, user: gallery}
 container:
   description:
     - The container that the app runs in. Null where it runs in none, or where there is no such container.
@@ -133,6 +157,27 @@ users:
   type: dict
   sample:
     gallery: {uid: 998, gid: 998, home: /opt/gallery}
+groups:
+  description: For each of O(groups) its gid, or null.
+  returned: always
+  type: dict
+  sample:
+    gallery: {gid: 998}
+paths:
+  description:
+    - For each of O(paths) V(missing), V(empty), V(ours) or V(foreign). A file is the collection's when it says so in its head, and
+      a directory when there is such a file in it.
+  returned: always
+  type: dict
+  sample:
+    /etc/gallery: ours
+    /etc/nginx/conf.d/gallery.conf: missing
+guest_files:
+  description: Files of the collection's that put O(service) into the server blocks of other apps.
+  returned: always
+  type: list
+  elements: str
+  sample: [/etc/nginx/flask.d/gallery/shop.conf]
 directories:
   description:
     - For each of O(directories) its kind, the path behind its links, and the virtualenv and git checkout that it lies in.
@@ -160,7 +205,9 @@ def main() -> None:
             "root": {"type": "path"},
             "container": {"type": "dict"},
             "users": {"type": "list", "elements": "str", "default": []},
+            "groups": {"type": "list", "elements": "str", "default": []},
             "directories": {"type": "list", "elements": "path", "default": []},
+            "paths": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
     )
@@ -179,13 +226,17 @@ def main() -> None:
         listeners=_host.listeners(module.params["port"]),
         app_process_id=container["process_id"]
         if container
-        else _host.bound_process(module.params["bind"])
-        or _host.service_process(module.params["service"]),
+        else _host.app_process(module.params["bind"], module.params["service"]),
         container=container,
         engine_error=engine_error,
+        service_process_id=_host.service_process(module.params["service"]),
+        bind_holders=_host.bind_holders(module.params["bind"]),
         release=_release.current_id(root) if root else None,
         releases=_release.built_ids(root) if root else [],
         users={name: _host.user_facts(name) for name in module.params["users"]},
+        groups={name: _host.group_facts(name) for name in module.params["groups"]},
+        paths={path: _host.claim(path) for path in module.params["paths"]},
+        guest_files=_host.guest_files(module.params["service"]),
         directories={path: _host.directory_facts(path) for path in module.params["directories"]},
     )
 

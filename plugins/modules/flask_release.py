@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Builds a root-owned virtualenv of its own for each version of the app, below C(ROOT/releases/ID), and switches C(ROOT/current) by one rename.
   - Code that comes with a source is run as the app's user only; root installs finished wheels. Where the host has uv, it does the work, else pip.
+  - A release that is there, and was built with another minor version of Python than O(python) now is, is built anew beside it, by a name of its own.
   - A release that a killed run left half-made is taken away. Something else than a link named C(current) is refused, and left as it is.
   - Runs on the same root wait for each other.
 attributes:
@@ -219,7 +220,7 @@ def _result(releases: Releases, release: str | None, **result: object) -> Result
 
 
 def _build(module: AnsibleModule, releases: Releases) -> Result:
-    release = module.params["id"]
+    release = _release_build.release_id(releases, module.params["id"], module.params["python"])
     path = releases.path(release)
     previous = releases.current_id()
     target = module.params["archive"] or module.params["requirement"]

@@ -18,7 +18,7 @@ attributes:
   check_mode:
     description:
       - Can run in check mode and tell what it would do, also for a service that is yet to be installed.
-      - What tasks before it would have changed in check mode it can't see.
+      - What tasks before it would have changed in check mode it knows by O(changes) only.
     support: full
   diff_mode:
     description: Lists what it does.
@@ -67,6 +67,20 @@ options:
       - Those of O(paths) that a reload reads again. For O(on_stale=reload); when one of the others is newer, the service is restarted. When unset, all.
     type: list
     elements: path
+  changes:
+    description:
+      - What tasks before this one would change, for check mode, in which they have changed nothing yet. Else the files themselves tell.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: One of O(paths). When unset, the service's unit or init script.
+        type: path
+      changed:
+        description: Whether the task has changed it, or would.
+        type: bool
+        required: true
   enabled:
     description: Whether it starts at boot.
     type: bool
@@ -168,6 +182,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._service i
     Systemd,
     SysVInit,
     Wanted,
+    expect,
     plan,
 )
 
@@ -182,6 +197,15 @@ def main() -> None:
             "directories": {"type": "list", "elements": "path", "default": []},
             "on_stale": {"type": "str", "choices": ["restart", "reload"], "default": "restart"},
             "reload_paths": {"type": "list", "elements": "path"},
+            "changes": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path"},
+                    "changed": {"type": "bool", "required": True},
+                },
+            },
             "enabled": {"type": "bool", "default": True},
             "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
             "timeout_seconds": {"type": "int", "default": 60},
@@ -195,6 +219,8 @@ def main() -> None:
     try:
         service = _manager(params)
         before = service.state()
+        if module.check_mode:
+            before = _expected(before, service, params["changes"])
         actions = plan(before, wanted)
         after = service.apply(actions, wanted) if actions and not module.check_mode else before
     except ServiceError as error:
@@ -226,6 +252,14 @@ def _manager(params: dict[str, t.Any]) -> Manager:
     if params["socket"]:
         raise ServiceError("socket: an init script has no socket unit. Set it to false.")
     return SysVInit(params["name"], params["paths"], pid_file=params["pid_file"], **options)
+
+
+def _expected(state: State, service: Manager, changes: list[dict[str, t.Any]]) -> State:
+    """Return the state after what tasks before would have changed."""
+    changed = [change["path"] for change in changes if change["changed"]]
+    paths = [path for path in changed if path in service.paths]
+    reload_is_enough = set(paths) <= set(service.reload_paths)
+    return expect(state, paths, definition=None in changed, reload=reload_is_enough)
 
 
 def _started(state: State) -> str | None:

@@ -66,6 +66,7 @@ EXAMPLES = r"""
     - name: Fetch it
       ansible.builtin.uri:
         url: "http://127.0.0.1/media/{{ canary.name }}"
+        use_proxy: false
         return_content: true
       register: response
       failed_when: response.content != canary.content

@@ -52,6 +52,22 @@ options:
     type: str
     choices: [http, server]
     default: http
+  together_with:
+    description:
+      - Files that other tasks of the same run put live, tested as if they were there already. They are not written.
+      - In check mode these are not there, and another's server block that includes one of them by name makes Nginx refuse everything.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The file. Absolute path.
+        type: path
+        required: true
+      content:
+        description: What it is going to hold.
+        type: str
+        required: true
   owner:
     description: User who owns the file.
     type: str
@@ -200,6 +216,15 @@ def main() -> None:
             "content": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "context": {"type": "str", "choices": ["http", "server"], "default": "http"},
+            "together_with": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "content": {"type": "str", "required": True},
+                },
+            },
             "owner": {"type": "str", "default": "root"},
             "group": {"type": "str", "default": "root"},
             "mode": {"type": "raw", "default": "0644"},
@@ -233,7 +258,11 @@ def main() -> None:
 def _with_nginx(
     module: AnsibleModule, change: _nginx_tree.Change, build: _nginx_tree.Build
 ) -> dict[str, t.Any]:
-    site = _nginx_site.Site(build, change, module.params["context"], module.tmpdir)
+    together_with = [
+        _nginx_tree.Change(other["path"], other["content"].encode("utf-8"))
+        for other in module.params["together_with"]
+    ]
+    site = _nginx_site.Site(build, change, module.params["context"], module.tmpdir, together_with)
     with contextlib.nullcontext() if module.check_mode else site.lock():
         plan = site.plan()
         attributes_change = _plan_attributes(module, change)

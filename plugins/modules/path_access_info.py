@@ -50,7 +50,8 @@ options:
   sample_files:
     description:
       - How many regular files below each directory are tried for reading too.
-      - The newest of a bounded scan (20 entries for each file asked for). Symbolic links are not followed, hidden files are passed over.
+      - The newest of those found within 5 seconds a directory, in which the directories that changed last are looked into first.
+        RV(paths[].samples) tells whether that was all. Symbolic links are not followed, hidden files are passed over.
     type: int
     default: 0
   process_id:
@@ -181,12 +182,14 @@ paths:
       sample: 3276800
     samples:
       description:
-        - The files tried below a directory, or null. RV(ignore:checked) and RV(ignore:scanned) are counts.
+        - The files tried below a directory, or null. RV(ignore:checked) and RV(ignore:scanned) are counts, RV(ignore:complete) says
+          whether all that is there was scanned.
         - RV(ignore:unreadable) has the first 10, each with the component that stops the user; RV(ignore:unreadable_count) counts all.
       type: dict
       sample:
         checked: 200
         scanned: 214
+        complete: true
         unreadable_count: 1
         unreadable:
           - path: /var/www/gallery/media/a.png

@@ -265,10 +265,15 @@ mounts:
       sample: 12
     sample:
       description:
-        - A file that a proof can ask for; the first style sheet, script, or other file by name. Null when there is none.
-        - C(path) is below the mount, C(size) in bytes.
+        - A file that a proof can ask for; the first style sheet, script, or other file by name, of at most 1 MiB if there is one.
+          Null when there is none.
+        - C(path) is below the mount, C(size) in bytes, C(sha256) that of the app's file, C(etag) what Nginx sends for it once it is published.
       type: dict
-      sample: {path: css/app.css, size: 4096}
+      sample:
+        path: css/app.css
+        size: 4096
+        sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
+        etag: '"5e0a1f3c-1000"'
 unknown:
   description: Mounts whose folder is not known before the app is installed. In check mode only.
   returned: O(state=published)

@@ -17,34 +17,42 @@ import subprocess
 import tarfile
 import typing as t
 
-# Not part of a release: history, caches, environments, and Flask's instance folder, which holds
-# a developer's own secrets and data.
+# Not part of a release, wherever it lies: history, caches, and secrets.
 LEFT_OUT = frozenset(
     {
         ".git",
         ".hg",
         ".svn",
-        ".venv",
-        "venv",
-        ".tox",
-        ".nox",
-        "node_modules",
         "__pycache__",
         ".mypy_cache",
         ".pytest_cache",
         ".ruff_cache",
-        "instance",
         ".env",
     }
 )
 LEFT_OUT_SUFFIXES = (".pyc", ".pyo", ".egg-info")
+# Not part of a release at the top of a project, while a package may have data of such a name:
+# environments, and Flask's instance folder, which holds a developer's own secrets and data.
+LEFT_OUT_AT_TOP = frozenset({".venv", "venv", ".tox", ".nox", "node_modules", "instance"})
+# Where Flask puts it for a package in src/: https://flask.palletsprojects.com/config/#instance-folders
+LEFT_OUT_PATHS = frozenset({"src/instance"})
+# https://docs.python.org/3/library/venv.html: the file that makes a directory a virtualenv
+VIRTUALENV = "pyvenv.cfg"
+# Emacs locks a file that is being edited by a link that leads nowhere.
+LOCK_PREFIX = ".#"
 SDIST_SUFFIXES = (".tar.gz", ".tgz", ".zip")
 
 # https://packaging.python.org/en/latest/specifications/dependency-specifiers/
 REQUIREMENT = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\s*(?:\[[^\]]+\])?\s*(?:(?:[<>=!~]=?=?|@)\s*\S.*)?\Z"
 )
-GIT = re.compile(r"git\+(?P<url>(?:https|http|ssh|file)://[^#]+?)(?:@(?P<ref>[^/@#]+))?(?:#.*)?\Z")
+GIT = re.compile(
+    r"git\+(?P<host>(?:https|http|ssh|file)://[^/#]*)(?P<path>/[^#]*?)(?:@(?P<ref>[^@#]*))?(?:#.*)?\Z"
+)
+# SHA-1, and the SHA-256 of newer repositories
+COMMIT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+# RFC 3986, 3.2.1. A user's name without password is none of a secret for ssh.
+USERINFO = re.compile(r"(?P<scheme>ssh://(?=[^/\s@]*:)|(?!ssh:)\b[a-z][a-z0-9+.-]*://)[^/\s]*@")
 
 
 class SourceError(Exception):
@@ -65,6 +73,11 @@ class Source:
     location: str
     fingerprint: str
     ref: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in records and messages, without a password or token."""
+        return self.ref or mask(self.location)
 
     def pack(self, directory: str) -> str | None:
         """Write the archive to install into ``directory``, and return its path.
@@ -104,15 +117,16 @@ def identify(text: str) -> Source:
         match = GIT.match(text)
         if not match:
             raise SourceError(
-                f"{text} can't be read. Write git+https://HOST/PROJECT.git@BRANCH-OR-TAG."
+                f"{mask(text)} can't be read. Write git+https://HOST/PROJECT.git@BRANCH-OR-TAG."
             )
-        commit = _resolve_commit(match["url"], match["ref"] or "HEAD")
-        return Source("git", match["url"], hashlib.sha256(commit.encode()).hexdigest(), commit)
+        url = match["host"] + match["path"]
+        commit = _resolve_commit(url, "HEAD" if match["ref"] is None else match["ref"])
+        return Source("git", url, hashlib.sha256(commit.encode()).hexdigest(), commit)
     if _looks_like_path(text):
         raise SourceError(f"{path.absolute()}: no such file or directory on the control node.")
     if not REQUIREMENT.match(text):
         raise SourceError(
-            f"{text!r} is no directory, wheel, sdist, git URL or requirement. "
+            f"{mask(text)!r} is no directory, wheel, sdist, git URL or requirement. "
             "Write the path of your project, or a requirement such as 'gallery==1.2'."
         )
     return Source("requirement", text, hashlib.sha256(text.encode()).hexdigest())
@@ -138,6 +152,11 @@ def identify_context(text: str) -> Source:
     return Source("directory", str(path.resolve()), _fingerprint_directory(path))
 
 
+def mask(text: str) -> str:
+    """Return a text with asterisks in place of what URLs in it say of user and password."""
+    return USERINFO.sub(r"\g<scheme>***@", text)
+
+
 def _looks_like_path(text: str) -> bool:
     """Whether somebody meant a path; ``name @ URL`` is a requirement that has slashes too."""
     if text.startswith((".", "~", "/")):
@@ -153,24 +172,66 @@ def _sha256(path: pathlib.Path) -> str:
     return digest.hexdigest()
 
 
-def _files(directory: pathlib.Path) -> t.Iterator[pathlib.Path]:
+def _files(directory: pathlib.Path) -> t.Iterator[tuple[pathlib.Path, str | None]]:
+    """Yield each file of a project, and each link with where it leads to from there.
+
+    A link stays a link, to a file as to a directory; a copy in its place would be the file of
+    another project, or a directory twice.
+
+    :raises SourceError: for a link that leads to nothing of what is packed.
+    """
     for parent, names, files in os.walk(directory):
-        names[:] = sorted(name for name in names if _belongs(name))
-        for name in sorted(filter(_belongs, files)):
+        kept = [name for name in sorted(names) if _belongs(directory, pathlib.Path(parent, name))]
+        names[:] = [name for name in kept if not os.path.islink(os.path.join(parent, name))]
+        links = [name for name in kept if name not in names]
+        for name in sorted([*links, *files]):
             path = pathlib.Path(parent, name)
-            if path.is_file():
-                yield path
+            if not _belongs(directory, path):
+                continue
+            if path.is_symlink():
+                yield path, _link_target(directory, path)
+            elif path.is_file():
+                yield path, None
 
 
-def _belongs(name: str) -> bool:
-    return name not in LEFT_OUT and not name.endswith(LEFT_OUT_SUFFIXES)
+def _belongs(directory: pathlib.Path, path: pathlib.Path) -> bool:
+    relative = path.relative_to(directory)
+    return not (
+        path.name in LEFT_OUT
+        or path.name.endswith(LEFT_OUT_SUFFIXES)
+        or path.name.startswith(LOCK_PREFIX)
+        or (len(relative.parts) == 1 and path.name in LEFT_OUT_AT_TOP)
+        or relative.as_posix() in LEFT_OUT_PATHS
+        or (path / VIRTUALENV).is_file()
+    )
+
+
+def _link_target(directory: pathlib.Path, path: pathlib.Path) -> str:
+    top, target = os.path.realpath(directory), os.path.realpath(path)
+    remedy = "Put there what it shall lead to, or take the link away"
+    if not os.path.exists(target):
+        raise SourceError(f"{path} is a link that leads nowhere ({target}). {remedy}.")
+    if os.path.commonpath([top, target]) != top:
+        raise SourceError(
+            f"{path} is a link that leads out of the project, to {target}, which is not sent. {remedy}."
+        )
+    way = pathlib.Path(os.path.relpath(target, top))
+    for part in (way, *way.parents):
+        if not _belongs(pathlib.Path(top), pathlib.Path(top, part)) and part.parts:
+            raise SourceError(
+                f"{path} is a link to {target}, and {part} is no part of a release. {remedy}."
+            )
+    return os.path.relpath(target, os.path.realpath(path.parent))
 
 
 def _fingerprint_directory(directory: pathlib.Path) -> str:
     """Times are left out: a fresh clone of the same commit is the same release."""
     digest = hashlib.sha256()
-    for path in _files(directory):
+    for path, target in _files(directory):
         name = os.fsencode(path.relative_to(directory))
+        if target is not None:
+            digest.update(b"%s\0l%s\0" % (name, os.fsencode(target)))
+            continue
         executable = b"x" if path.stat().st_mode & 0o100 else b"-"
         digest.update(b"%s\0%s%s\0" % (name, executable, _sha256(path).encode()))
     return digest.hexdigest()
@@ -182,14 +243,16 @@ def _pack_directory(directory: pathlib.Path, target: str) -> str:
         member.uname = member.gname = "root"
         return member
 
+    # Followed, so that two names of one file are two files; links are told apart before.
     with tarfile.open(target, "w:gz", dereference=True) as archive:
-        for path in _files(directory):
-            archive.add(
-                path,
-                os.path.join("source", path.relative_to(directory)),
-                recursive=False,
-                filter=anonymous,
-            )
+        for path, leads_to in _files(directory):
+            name = os.path.join("source", path.relative_to(directory))
+            if leads_to is None:
+                archive.add(path, name, recursive=False, filter=anonymous)
+                continue
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, leads_to
+            archive.addfile(anonymous(member))
     return target
 
 
@@ -206,18 +269,28 @@ def _git(*arguments: str, cwd: str | None = None) -> str:
     except FileNotFoundError:
         raise SourceError("git is not installed on the control node. Install it.") from None
     except subprocess.CalledProcessError as error:
-        raise SourceError(f"git {arguments[0]} failed: {error.stderr.strip()}") from None
+        raise SourceError(f"git {arguments[0]} failed: {mask(error.stderr.strip())}") from None
     return done.stdout
 
 
 def _resolve_commit(url: str, ref: str) -> str:
-    if re.match(r"[0-9a-f]{40}\Z", ref):
+    """Return the commit of a tag, a branch or ``HEAD``, looked for in this order.
+
+    What git ls-remote is told matches the end of names too, so user/main for main.
+    """
+    if COMMIT.match(ref):
         return ref
-    # The last line is the commit of an annotated tag ('^{}'), where there is one.
-    rows = [row.split("\t") for row in _git("ls-remote", url, ref, f"{ref}^{{}}").splitlines()]
-    if not rows:
-        raise SourceError(f"{url} has no branch or tag {ref!r}.")
-    return rows[-1][0]
+    # '^{}' is the commit of an annotated tag.
+    names = [f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}", f"refs/heads/{ref}"]
+    names += ["HEAD"] if ref == "HEAD" else []
+    rows = [row.split("\t", 1) for row in _git("ls-remote", "--", url, *names).splitlines()]
+    found = {row[1]: row[0] for row in rows if len(row) > 1}
+    for name in names:
+        if name in found:
+            return found[name]
+    raise SourceError(
+        f"{mask(url)} has no branch or tag {ref!r}. Write one behind the last @, or a whole commit id."
+    )
 
 
 def _pack_commit(url: str, commit: str, directory: str) -> str:

@@ -18,6 +18,7 @@ import datetime
 import hashlib
 import posixpath
 import re
+import shlex
 import typing as t
 import urllib.parse
 
@@ -34,10 +35,15 @@ Evidence = t.Mapping[str, t.Any]
 NGINX_ETAG = re.compile(r'(?:W/)?"[0-9a-f]{6,16}-([0-9a-f]+)"\Z')
 WERKZEUG_ETAG = re.compile(r'"\d+\.\d+-\d+-\d+"\Z')
 
+# How much of what an app's own pages have in common must be in that through Nginx: pages change as
+# they are asked for, and another app's has hardly more in common with them than HTML.
+SAME_WORDS_SHARE = 0.8
+
 TITLES = {
     "url-prefixes-differ": "Static and media have different URL prefixes",
     "directories-differ": "Static and media have different directories",
     "upload-folder": "UPLOAD_FOLDER is the media directory",
+    "static-published": "The app's static files are published",
     "served-by-nginx": "Nginx serves both, with the right alias",
     "app-writes-media": "The app's process can write media",
     "nginx-reads-both": "Nginx can read both",
@@ -97,7 +103,7 @@ def requests(settings: Evidence, static: Evidence, canary: Evidence) -> list[dic
     """
     site, media = settings["site"], settings["media"]
     host = (site["domains"] or ["localhost"])[0].replace("*.", "www.")
-    base = f"http://{settings['verify']['address']}:{site['port']}"
+    base = f"{site.get('scheme', 'http')}://{settings['verify']['address']}:{site['port']}"
     absent = (
         "flask-verify-absent-" + hashlib.sha256(str(canary.get("name")).encode()).hexdigest()[:12]
     )
@@ -108,7 +114,9 @@ def requests(settings: Evidence, static: Evidence, canary: Evidence) -> list[dic
         sample = mount.get("sample")
         if sample:
             path = public(prefix, mount["url"]) + sample["path"]
-            wanted.append(("static", path, {"size": sample["size"]}))
+            wanted.append(
+                ("static", path, {key: sample[key] for key in ("size", "sha256", "etag")})
+            )
     if canary.get("written"):
         wanted.append(("media", media["location"] + canary["name"], {"size": canary["size"]}))
     # All mounts are of one template: one of them speaks for the others.
@@ -116,9 +124,7 @@ def requests(settings: Evidence, static: Evidence, canary: Evidence) -> list[dic
     locations.append(media["location"])
     wanted += [("absent", location + absent, {}) for location in locations]
     wanted += [("directory", location, {}) for location in locations]
-    if site["proxy"]:
-        wanted.append(("app", prefix, {}))
-    return [
+    asked = [
         {
             "kind": kind,
             "path": path,
@@ -128,6 +134,33 @@ def requests(settings: Evidence, static: Evidence, canary: Evidence) -> list[dic
         }
         for kind, path, extra in wanted
     ]
+    return [*asked, *_requests_of_app(settings, base, host)] if site["proxy"] else asked
+
+
+def _requests_of_app(settings: Evidence, base: str, host: str) -> list[dict[str, t.Any]]:
+    """Ask the app itself before and after, so that what changes by itself counts for nothing."""
+    site, bind = settings["site"], settings["app"]["bind"]
+    # In the form of a request line, as the user wrote it.
+    url = settings["app"]["health_url"]
+    path = public(site["url_prefix"], url)
+    public_host = host if site["port"] in (80, 443) else f"{host}:{site['port']}"
+    # What Nginx would send on (roles/flask_site/templates/locations.conf.j2).
+    forwarded = {
+        "Host": public_host,
+        "X-Forwarded-For": settings["verify"]["address"],
+        "X-Forwarded-Proto": site.get("scheme", "http"),
+        "X-Forwarded-Host": public_host,
+        "X-Forwarded-Port": str(site["port"]),
+        "X-Forwarded-Prefix": site["url_prefix"].rstrip("/"),
+        "Accept-Encoding": "identity",
+    }
+    direct = {"kind": "direct", "path": url, "headers": forwarded}
+    if bind.startswith("unix:"):
+        direct.update(url=f"http://localhost{url}", unix_socket=bind[len("unix:") :])
+    else:
+        direct.update(url=f"http://{bind}{url}")
+    asked = {"Host": host, "Accept-Encoding": "identity"}
+    return [direct, {"kind": "app", "path": path, "url": base + path, "headers": asked}, direct]
 
 
 class Proof:
@@ -158,6 +191,7 @@ class Proof:
         self._judge_directories()
         self._judge_upload_folder()
         self._judge_access()
+        self._judge_published()
         self._judge_survival()
         self._judge_responses()
         self._judge_url_prefix()
@@ -283,13 +317,15 @@ class Proof:
         )
         nginx_problems = self._access_problems(nginx_user)
         paths = self.access[nginx_user]
-        checked = sum(
-            path.get("samples", {}).get("checked", 0) for path in paths if path.get("samples")
-        )
+        samples = [path["samples"] for path in paths if path.get("samples")]
+        checked = sum(sample["checked"] for sample in samples)
+        partial = [sample["scanned"] for sample in samples if not sample.get("complete", True)]
+        of = f" (of {sum(partial)} looked at in time, not of all)"
         self._check(
             "nginx-reads-both",
             nginx_problems,
-            f"{nginx_user} reads {', '.join(path['path'] for path in paths)} and {checked} files in them",
+            f"{nginx_user} reads {', '.join(path['path'] for path in paths)} and {checked} files in them"
+            + (of if partial else ""),
         )
 
     def _access_problems(self, user: str) -> list[str]:
@@ -309,7 +345,7 @@ class Proof:
                     f"mode {sample['mode']}, {sample['owner']}:{sample['group']}",
                     "Save uploads with open() or FileStorage.save(); after mkstemp() or "
                     "NamedTemporaryFile call os.fchmod(fd, 0o640). Mend this one by: "
-                    f"chgrp {self.settings['media']['group']} FILE && chmod 0640 FILE",
+                    + self._grant(sample["reason"], sample, user),
                 )
             hidden = samples.get("unreadable_count", 0) - len(samples.get("unreadable", []))
             if hidden > 0:
@@ -340,11 +376,12 @@ class Proof:
             component,
             message,
             f"{component} {shown}".strip(),
-            self._access_fix(reason, component, user),
+            self._access_fix(reason, stop, user),
         )
         return f"{component} ({shown or reason}): {message}"
 
-    def _access_fix(self, reason: str, component: str, user: str) -> str:
+    def _access_fix(self, reason: str, stop: Evidence, user: str) -> str:
+        component = stop["component"]
         owned = (
             self.settings["static"]["root"],
             self.settings["media"]["root"],
@@ -352,9 +389,78 @@ class Proof:
         )
         if component in owned:
             return "Run the site playbook again: it sets owner, group and mode of that directory."
-        if reason == "not-traversable":
-            return f"Let {user} pass, not list: chmod o+x {component}"
-        return f"See to it that {user} gets there by its group; never by mode 777."
+        if reason in ("not-traversable", "not-readable"):
+            return f"Let {user} in, and nobody else: {self._grant(reason, stop, user)}"
+        fixes = {
+            "missing": "Run the site playbook again: it makes what is missing.",
+            "not-a-directory": "Move it away, and run the site playbook again.",
+            "disk-full": "Make room, and keep uploads on a volume of their own.",
+            "read-only-filesystem": "Mount it writable, if it is meant to hold uploads.",
+            "selinux-label": f"Set the label that the policy has for it: restorecon -v {shlex.quote(component)}",
+            "symlink-blocked": "Replace the link by the directory, or make the link its owner's.",
+            "acl-mask": f"Look at getfacl {shlex.quote(component)}: take from the other entries what only the mask "
+            f"holds back, then raise the mask as far as the entry of {user}.",
+        }
+        return fixes.get(
+            reason, f"See to it that {user} gets there by its group; never by mode 777."
+        )
+
+    def _grant(self, reason: str, stop: Evidence, user: str) -> str:
+        """Return the command that lets one user in. A mode would let in a group, or everybody."""
+        permission = "x" if reason == "not-traversable" else "r"
+        # By itself setfacl widens the mask for all other entries too, where there are some.
+        option = "--no-mask " if stop.get("acl") else ""
+        return f"setfacl {option}-m u:{user}:{permission} {shlex.quote(stop['component'])}"
+
+    def _judge_published(self) -> None:
+        """Compare what is published with what the app has, as check mode found it."""
+        static, root = self.static, self.settings["static"]["root"]
+        if self.settings["answer"].get("error"):
+            self._skip("static-published", "the app can't be imported, so its files are not known")
+            return
+        problems = self._unpublished()
+        if problems:
+            self._find(
+                "static-missing",
+                root,
+                "what is published is not what the app has",
+                "; ".join(problems),
+                "Run the site playbook again: it publishes what the app in use has.",
+            )
+        for path in static.get("paths", {}).get("removed", []):
+            is_sibling = path.endswith((".gz", ".br"))
+            problem = f"{path} would be removed"
+            problems.append(problem)
+            self._find(
+                "precompressed-stale" if is_sibling else "alias-wrong-path",
+                posixpath.join(root, path),
+                "Nginx sends it in the place of the file that it was once made of"
+                if is_sibling
+                else "Nginx finds it first, and the app has another file of that URL",
+                problem,
+                "Run the site playbook again: it removes it.",
+            )
+        mended = static.get("mended")
+        self._check(
+            "static-published",
+            problems,
+            f"all {static.get('unchanged')} as the app has them, by size and time"
+            + (f"; of {mended} owner, mode or time differ" if mended else ""),
+        )
+
+    def _unpublished(self) -> list[str]:
+        static = self.static
+        if "added" not in static:
+            return [f"they can't be compared: {static.get('msg', 'unknown error')}"]
+        problems = []
+        if static["unknown"]:
+            problems.append(f"the folders of {', '.join(static['unknown'])} are not known")
+        for kind, what in (("added", "not published"), ("replaced", "other than the app's")):
+            if static[kind]:
+                shown = ", ".join(static["paths"][kind][:3])
+                more = ", …" if static[kind] > 3 else ""
+                problems.append(f"{static[kind]} {what}: {shown}{more}")
+        return problems
 
     def _judge_survival(self) -> None:
         media = self.settings["media"]["root"]
@@ -405,14 +511,47 @@ class Proof:
             "Take autoindex and index out of the location, as the site playbook does.",
         )
         if self.settings["site"]["proxy"]:
-            self._judge_each(
-                "app-answers",
-                answers.get("app", []),
-                lambda answer: 200 <= answer.status < 500,
-                "app-not-answering",
-                "the app behind Nginx fails",
-                f"Read the log of the service {self.settings['app']['name']}.",
-            )
+            self._judge_app(answers.get("app", []), answers.get("direct", []))
+
+    def _judge_app(self, through_nginx: list[_Answer], direct: list[_Answer]) -> None:
+        """Judge that the answer through Nginx is the one that the app itself gives."""
+        name, bind = self.settings["app"]["name"], self.settings["app"]["bind"]
+        explained = bool(self.findings)
+        problems = []
+        if not through_nginx or not direct:
+            problems.append("the app was not asked")
+        for answer in through_nginx:
+            if answer.status < 0:
+                problems.append(str(answer))
+                self._find_misrouted(answer)
+                continue
+            broken = [one for one in (answer, *direct) if not 200 <= one.status < 500]
+            if broken:
+                problems.append(", ".join(map(str, broken)))
+                if not explained:
+                    own = broken[-1].kind == "direct"
+                    self._find(
+                        "app-not-answering",
+                        bind if own else answer.path,
+                        "the app fails" if own else "the app behind Nginx fails",
+                        str(broken[-1]),
+                        f"Read the log of the service {name}.",
+                    )
+                continue
+            difference = _difference(answer, direct) if direct else None
+            if difference:
+                problems.append(f"{answer}, but not of the app: {difference}")
+                if not explained:
+                    self._find(
+                        "location-shadowed",
+                        answer.path,
+                        f"somebody else than {name} answers behind Nginx",
+                        difference,
+                        "Look for another server block or location of that name, and for what else "
+                        f"listens at {bind}.",
+                    )
+        shown = ", ".join(map(str, through_nginx))
+        self._check("app-answers", problems, f"{shown}, as the app itself at {bind} answers")
 
     def _judge_url_prefix(self) -> None:
         prefix = self.settings["site"]["url_prefix"]
@@ -443,7 +582,7 @@ class Proof:
         self._check(
             "served-by-nginx",
             [f"{answer} {answer.served_by}" for answer in wrong],
-            f"{files[-1]}, ETag {files[-1].etag}, byte for byte",
+            f"{files[-1]}, ETag {files[-1].etag}; {len(files)} of {len(files)} with the bytes of the file",
         )
         explained = bool(self.findings)
         for answer in wrong:
@@ -453,7 +592,12 @@ class Proof:
     def _is_right(self, answer: _Answer) -> bool:
         if not answer.by_nginx or answer.size != answer.expected_size:
             return False
-        return answer.kind == "static" or answer.content == self.canary.get("content")
+        if answer.kind == "media":
+            return bool(answer.content == self.canary.get("content"))
+        if answer.sha256 is not None:
+            return answer.sha256 == str(answer.expected["sha256"])
+        # Of a published file, the time follows from the content.
+        return answer.etag.removeprefix("W/") == str(answer.expected["etag"])
 
     def _find_misrouted(self, answer: _Answer) -> None:
         site = self.settings["site"]
@@ -477,8 +621,10 @@ class Proof:
             self._find(
                 "alias-wrong-path",
                 answer.path,
-                "Nginx serves another file than the published one",
-                f"{answer.size} bytes, {answer.expected_size} expected",
+                "Nginx serves another file than the app's",
+                f"{answer.size} bytes, {answer.expected_size} expected"
+                if answer.size != answer.expected_size
+                else f"{answer.size} bytes as expected, but others",
                 "Run the site playbook, and look for another server block or location of that name.",
             )
         else:
@@ -520,6 +666,7 @@ class _Answer:
     def __init__(self, result: Evidence) -> None:
         self.kind: str = result["item"]["kind"]
         self.path: str = result["item"]["path"]
+        self.expected: Evidence = result["item"]
         self.expected_size: int | None = result["item"].get("size")
         self.status: int = int(result.get("status", -1))
         self.message: str = str(result.get("msg", ""))
@@ -527,7 +674,26 @@ class _Answer:
         self.content: str | None = result.get("content")
         length = result.get("content_length")
         self.size: int | None = int(length) if length is not None else None
+        self.location: str = str(result.get("location", ""))
+        self.content_type, _unused, parameters = str(result.get("content_type", "")).partition(";")
+        charset = re.search(r"charset=\"?([\w-]+)", parameters, re.IGNORECASE)
+        self._charset = charset[1] if charset else "utf-8"
         self._disposition = str(result.get("content_disposition", ""))
+
+    @property
+    def sha256(self) -> str | None:
+        """Of the bytes sent; ``None`` for what is no text, which ``uri`` returns with losses."""
+        if self.content is None or "\ufffd" in self.content:
+            return None
+        try:
+            return hashlib.sha256(self.content.encode(self._charset)).hexdigest()
+        except (UnicodeEncodeError, LookupError):
+            return None
+
+    @property
+    def words(self) -> set[str]:
+        """The words of the page, tags and their attributes included."""
+        return set(re.findall(r"\w+", self.content or ""))
 
     @property
     def by_nginx(self) -> bool:
@@ -548,7 +714,24 @@ class _Answer:
         return "by the app" if self.by_app else "by Nginx" if self.by_nginx else "by nobody known"
 
     def __str__(self) -> str:
-        return f"GET {self.path} {self.status if self.status > 0 else 'no answer'}"
+        of = " of the app itself" if self.kind == "direct" else ""
+        return f"GET {self.path}{of} {self.status if self.status > 0 else 'no answer'}"
+
+
+def _difference(answer: _Answer, direct: t.Sequence[_Answer]) -> str | None:
+    """Return by what an answer is none of the app's, whose own answers are ``direct``.
+
+    Only what all of those have in common counts.
+    """
+    for what in ("status", "content_type", "location"):
+        own = [getattr(one, what) for one in direct]
+        if getattr(answer, what) not in own:
+            return f"{what} {getattr(answer, what) or None!r}, of the app itself {own[0]!r}"
+    stable = set.intersection(*(one.words for one in direct))
+    same = stable & answer.words
+    if len(same) < SAME_WORDS_SHARE * len(stable):
+        return f"the page has {len(same)} of the {len(stable)} words of the app's own"
+    return None
 
 
 def summary(report: Evidence, report_path: str) -> str:

@@ -7,7 +7,8 @@ BEHAVIOUR_ADDRESS      IP:PORT where it answers
 BEHAVIOUR_CONTAINER    its Docker container, or "localhost" for this machine
 BEHAVIOUR_HOST         its name; APP.example.com if unset
 BEHAVIOUR_APP          the app's name; gallery if unset
-BEHAVIOUR_STATIC_URLS  its static mounts, separated by commas; the gallery's if unset
+BEHAVIOUR_URL_PREFIX   the prefix it is under; / if unset
+BEHAVIOUR_STATIC_URLS  its own URLs of its static mounts, separated by commas; the gallery's if unset
 SCREENSHOT_DIR         where test_browser.py leaves pictures of the pages; nowhere if unset
 """
 

@@ -168,17 +168,22 @@ def _links(site: Site) -> list[tuple[str, str]]:
     ]
 
 
-def lines(static_urls: Sequence[str], media_url: str = "/media/") -> list[Line]:
-    found = [*_app_lines(), *_media_lines(media_url), *_lines_of_both(media_url, MEDIA_ALWAYS)]
+def lines(static_urls: Sequence[str], url_prefix: str = "/") -> list[Line]:
+    media_url = f"{url_prefix}media/"
+    found = [
+        *_app_lines(url_prefix),
+        *_media_lines(media_url),
+        *_lines_of_both(media_url, MEDIA_ALWAYS),
+    ]
     for url in static_urls:
         found += [*_static_lines(url), *_lines_of_both(url, STATIC_ALWAYS)]
     return found
 
 
-def _app_lines() -> Iterator[Line]:
+def _app_lines(url: str) -> Iterator[Line]:
     html = {"Content-Type": "text/html; charset=utf-8"}
-    yield Line("app page", "/", (200,), html, body_lacks=NGINX_PAGE)
-    yield Line("app 404", f"/{DIRECTORY}-missing", (404,), html, body_lacks=NGINX_PAGE)
+    yield Line("app page", url, (200,), html, body_lacks=NGINX_PAGE)
+    yield Line("app 404", f"{url}{DIRECTORY}-missing", (404,), html, body_lacks=NGINX_PAGE)
 
 
 def _static_lines(url: str) -> Iterator[Line]:

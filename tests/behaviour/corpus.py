@@ -113,10 +113,11 @@ def markers(site: Site, host: Host) -> list[bytes]:
 def published(site: Site, host: Host) -> set[str]:
     """SHA-256 of every file that Nginx may serve."""
     found = set()
+    mounts = tuple(f"{site.static_directory(url)}/" for url in site.static_urls)
     for path, digest in host.hash_tree(site.static_root, site.media_root).items():
         root = site.static_root if path.startswith(site.static_root) else site.media_root
         relative = path[len(root) :]
-        allowed = root == site.media_root or relative.startswith(site.static_urls)
+        allowed = root == site.media_root or path.startswith(mounts)
         if allowed and "/." not in relative:
             found.add(digest)
     return found

@@ -65,7 +65,7 @@ def received(site: Site, host: Host, headers: Mapping[str, str]) -> list[tuple[s
             if listener.stdout.readline() != "listening\n":
                 raise HostError(f"{site.socket}: {listener.stderr.read().strip()}")
             with site.connection() as connection:
-                connection.request("GET", "/", headers)
+                connection.request("GET", site.url_prefix, headers)
             head = listener.stdout.read()
         except BaseException:
             listener.terminate()

@@ -38,6 +38,7 @@ class Site:
     app_root: str
     env_file: str
     socket: str
+    url_prefix: str = "/"
 
     @classmethod
     def deployed(
@@ -47,25 +48,30 @@ class Site:
         address: raw_http.Address,
         static_urls: Sequence[str],
         prefix: str = "",
+        url_prefix: str = "/",
     ) -> Site:
-        """The layout that the roles' defaults give, below ``prefix`` where that is not ``/``."""
+        """The layout that the roles' defaults give, below the directory ``prefix``.
+
+        ``static_urls`` are those of the public, as all URLs are.
+        """
         return cls(
             app=app,
             host_name=host_name,
             address=address,
             static_urls=tuple(static_urls),
-            media_url="/media/",
+            media_url=f"{url_prefix}media/",
             static_root=f"{prefix}/var/www/{app}/static",
             media_root=f"{prefix}/var/www/{app}/media",
             app_user=app,
             app_root=f"{prefix}/opt/{app}",
             env_file=f"{prefix}/etc/{app}/{app}.env",
             socket=f"{prefix}/run/{app}/{app}.sock",
+            url_prefix=url_prefix,
         )
 
     def static_directory(self, url: str) -> str:
-        """The static root mirrors the URLs."""
-        return self.static_root + url.rstrip("/")
+        """The static root mirrors the URLs that the app itself has."""
+        return f"{self.static_root}/{url.removeprefix(self.url_prefix)}".rstrip("/")
 
     def connection(self) -> raw_http.Connection:
         return raw_http.Connection(self.address, self.host_name)
@@ -234,7 +240,7 @@ def site_from_environment() -> Site:
         )
     app = os.environ.get("BEHAVIOUR_APP", "gallery")
     host_name = os.environ.get("BEHAVIOUR_HOST", f"{app}.example.com")
-    return Site.deployed(app, host_name, (ip, int(port)), static_urls())
+    return Site.deployed(app, host_name, (ip, int(port)), static_urls(), url_prefix=url_prefix())
 
 
 def host_from_environment() -> Host:
@@ -246,9 +252,15 @@ def host_from_environment() -> Host:
 
 
 def static_urls() -> list[str]:
-    """The mounts of the app under test; by default those of examples/gallery."""
+    """Where the public finds the mounts of the app under test; by default of examples/gallery."""
     default = "/static/,/about/static/,/bootstrap/static/"
-    return os.environ.get("BEHAVIOUR_STATIC_URLS", default).split(",")
+    own = os.environ.get("BEHAVIOUR_STATIC_URLS", default).split(",")
+    return [url_prefix() + url.removeprefix("/") for url in own]
+
+
+def url_prefix() -> str:
+    """Where the public finds the app under test."""
+    return os.environ.get("BEHAVIOUR_URL_PREFIX", "/")
 
 
 def _variable(name: str, meaning: str) -> str:

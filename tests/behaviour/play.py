@@ -6,6 +6,7 @@ PLAY_HOST       its name in them; BEHAVIOUR_CONTAINER if unset
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -43,10 +44,66 @@ SNAPSHOT = r"""
 """
 
 
-# What Ansible runs on the host. The brackets keep a script from finding itself.
-MODULES = "pgrep -f '[A]nsiballZ_|ansible[-]tmp|ansible[_]collections'"
-KILL_MODULES = f'for pid in $({MODULES}); do kill -9 "$pid" || true; done'
-WAIT_FOR_MODULES = f"while {MODULES} >/dev/null; do sleep 0.2; done"
+# What Ansible runs on the host: without pipelining a module is a file of that name, with it nothing
+# tells it from any other Python. The brackets keep a script from finding itself.
+WAIT_FOR_MODULES = "while pgrep -f '[A]nsiballZ_' >/dev/null; do sleep 0.2; done"
+
+# Kills (-9) the modules that run, with all that they have started, and prints their names. With a
+# module's name it waits for that one to begin, and then for so many seconds; null if it did not.
+KILL_MODULES = r"""
+import json, os, re, signal, sys, time
+
+def processes():
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as stat, open(f"/proc/{pid}/cmdline", "rb") as words:
+                # The name of a program can hold blanks and brackets.
+                parent = int(stat.read().rpartition(")")[2].split()[1])
+                found[int(pid)] = parent, words.read().split(b"\0")
+        except OSError:
+            continue
+    return found
+
+def modules(table):
+    named = {}
+    for pid, (_unused, words) in table.items():
+        name = re.search(rb"AnsiballZ_(\w+)[.]py\Z", words[1] if len(words) > 1 else b"")
+        if name and b"python" in words[0]:
+            named[pid] = name[1].decode()
+    return named
+
+def family(pids, table):
+    grown = set(pids)
+    while True:
+        children = {pid for pid, (parent, _unused) in table.items() if parent in grown} - grown
+        if not children:
+            return grown
+        grown |= children
+
+def send(number, pids):
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+request = json.load(sys.stdin)
+if request["module"]:
+    until = time.monotonic() + request["timeout_seconds"]
+    while request["module"] not in modules(processes()).values():
+        if time.monotonic() > until:
+            print("null")
+            sys.exit()
+        time.sleep(0.02)
+    time.sleep(request["after_seconds"])
+table = processes()
+running = modules(table)
+# Stopped first, so that none starts another one meanwhile.
+send(signal.SIGSTOP, family(running, table))
+send(signal.SIGKILL, family(running, processes()))
+json.dump(sorted(set(running.values())), sys.stdout)
+"""
 
 LEFTOVERS = r"""
 find /etc/nginx /var/www/gallery /opt/gallery -name '.ansible_tmp*' -o -name '*.new' \
@@ -79,13 +136,33 @@ class Run:
 
 
 @dataclass
+class Killed:
+    """How a play was killed.
+
+    was_running: whether it still ran.
+    modules: those that ran on the host and were killed too.
+    """
+
+    was_running: bool
+    modules: list[str]
+
+
+@dataclass
 class Control:
-    """The control node, with the inventory that knows one host."""
+    """The control node, with the inventory that knows one host.
+
+    pipelining: off for plays that are killed, since only then are modules to be told from others.
+    """
 
     host: hosts.Host
     name: str
     directory: Path
     variables: dict[str, Any] = field(default_factory=dict)
+    pipelining: bool = True
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, **({} if self.pipelining else {"ANSIBLE_PIPELINING": "0"})}
 
     def command(self, playbook: str, *arguments: str, **variables: Any) -> list[str]:
         inventories = os.environ["PLAY_INVENTORY"].split(":")
@@ -103,6 +180,21 @@ class Control:
             f"flaskworks.static_media.{playbook}",
         ]
 
+    def inventory_variable(self, name: str) -> Any:
+        """What the inventory says of the host, its templates as they are."""
+        inventories = os.environ["PLAY_INVENTORY"].split(":")
+        done = subprocess.run(
+            [
+                "ansible-inventory",
+                *(f"--inventory={path}" for path in inventories),
+                f"--host={self.name}",
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return json.loads(done.stdout)[name]
+
     def run(self, playbook: str, *arguments: str, **variables: Any) -> Run:
         """Run a playbook to its end."""
         report = self.directory / f"{self.name}-gallery.json"
@@ -112,6 +204,7 @@ class Control:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
+            env=self.environment,
             text=True,
             check=False,
         )
@@ -130,27 +223,52 @@ class Control:
         assert done.returncode == 0, done.output
         return done
 
-    def kill(self, playbook: str, after_seconds: float, modules: bool, **variables: Any) -> bool:
-        """Run a playbook and kill it (-9) at this moment; whether it still ran.
+    def kill(
+        self,
+        playbook: str,
+        after_seconds: float,
+        *,
+        modules: bool,
+        module: str = "",
+        **variables: Any,
+    ) -> Killed:
+        """Run a playbook and kill it (-9) at this moment.
 
         What Ansible runs on the host outlives the killed play, unless ``modules`` die with it.
+
+        :param module: count from when this one first runs on the host, not from the play's start.
         """
+        assert not self.pipelining, "with pipelining no module is found"
+        killed: list[str] | None = None
         with subprocess.Popen(
             self.command(playbook, **variables),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
+            env=self.environment,
             start_new_session=True,
         ) as running:
-            try:
-                running.wait(timeout=after_seconds)
-                killed = False
-            except subprocess.TimeoutExpired:
-                os.killpg(running.pid, signal.SIGKILL)
-                killed = True
-        if modules:
-            self.shell(KILL_MODULES)
-        return killed
+            if module:
+                while killed is None and running.poll() is None:
+                    killed = self._kill_modules(module, after_seconds)
+            else:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    running.wait(timeout=after_seconds)
+            was_running = running.poll() is None
+            # Ansible's workers are sessions of their own. Stopped, they start no further module.
+            for pid in family(running.pid) if was_running else ():
+                send(pid, signal.SIGSTOP)
+            if modules and not module:
+                killed = self._kill_modules()
+            for pid in family(running.pid) if was_running else ():
+                send(pid, signal.SIGKILL)
+        return Killed(was_running, killed or [])
+
+    def _kill_modules(self, module: str = "", after_seconds: float = 0) -> list[str] | None:
+        request = {"module": module, "after_seconds": after_seconds, "timeout_seconds": 60}
+        answer = self.host.python(KILL_MODULES, json.dumps(request).encode())
+        names: list[str] | None = json.loads(answer)
+        return names
 
     def wait_for_modules(self) -> None:
         """Return when what a killed play left running on the host has ended."""
@@ -170,6 +288,21 @@ class Control:
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
         return done.stdout.strip()
+
+
+def family(pid: int) -> list[int]:
+    """A process of this machine and all that it has started, itself first."""
+    found = [pid]
+    for parent in found:
+        for task in Path(f"/proc/{parent}/task").glob("*"):
+            with contextlib.suppress(OSError):
+                found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def versions_of(assets: Iterable[str]) -> set[str]:

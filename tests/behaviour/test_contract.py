@@ -13,8 +13,10 @@ import hosts
 import pytest
 from raw_http import Connection
 
+LINES = contract.lines(hosts.static_urls(), hosts.url_prefix())
 
-@pytest.mark.parametrize("line", contract.lines(hosts.static_urls()), ids=lambda line: str(line.id))
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: str(line.id))
 def test_line(line: contract.Line, probes: None, site: hosts.Site, connection: Connection) -> None:
     assert contract.violations(connection, line) == []
 

@@ -13,6 +13,7 @@ import uploads
 MEDIA = "/var/www/gallery/media"
 STATIC = "/var/www/gallery/static"
 CONF = "/etc/nginx/conf.d/gallery.conf"
+INCLUDED = "/etc/nginx/flask.d/gallery"
 UPLOAD = f"{MEDIA}/kept.jpg"
 
 
@@ -73,6 +74,21 @@ FAULTS = [
         f"mv /root/static {STATIC}",
         ("static-missing", STATIC),
         is_mended=True,
+    ),
+    Fault(
+        "a published static file is gone",
+        f"mv {STATIC}/static/js/upload.mjs /root/upload.mjs",
+        f"mv /root/upload.mjs {STATIC}/static/js/upload.mjs",
+        ("static-missing", STATIC),
+        is_mended=True,
+    ),
+    Fault(
+        "another location takes the app's page",
+        f"mkdir --parents {INCLUDED} && "
+        f"""echo 'location = / {{ return 200 "Welcome"; }}' >{INCLUDED}/shadow.conf && systemctl restart nginx""",
+        f"rm -r {INCLUDED} && systemctl restart nginx",
+        ("location-shadowed", "/"),
+        is_mended=False,
     ),
     Fault(
         "Nginx is stopped",

@@ -1,14 +1,20 @@
 """A play killed at any moment leaves a site that answers, and the next run converges.
 
+Killed are the play on the control node and, but for every fourth time, what it runs on the host.
+Every other kill is aimed at one of the modules that change the host, while it runs.
+
 KILLED_MOMENTS  number of random moments; 10 if unset
 KILLED_SEED     seed of the moments, to repeat a run that failed
 """
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import os
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import hosts
@@ -17,6 +23,11 @@ import pytest
 
 MOMENTS = int(os.environ.get("KILLED_MOMENTS", "10"))
 SEED = int(os.environ.get("KILLED_SEED", str(random.SystemRandom().randrange(10**6))))
+
+# The modules of ours that change the host.
+CHANGING = ("flask_release", "static_release", "nginx_site", "flask_service")
+# Some last no longer; one that has ended by then was missed, and is counted as such.
+AIM_SECONDS = 0.6
 
 
 def assert_answers(control: play.Control, site: hosts.Site, moment: str) -> None:
@@ -29,8 +40,12 @@ def assert_answers(control: play.Control, site: hosts.Site, moment: str) -> None
 
 
 def test_killed_at_random_moments(
-    control: play.Control, site: hosts.Site, tmp_path_factory: pytest.TempPathFactory
+    control: play.Control,
+    site: hosts.Site,
+    figures: Callable[[str], None],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
+    control = dataclasses.replace(control, pipelining=False)
     directory: Path = tmp_path_factory.mktemp("versions")
     moments = random.Random(SEED)
     print(f"KILLED_SEED={SEED}")
@@ -38,6 +53,8 @@ def test_killed_at_random_moments(
     control.converge(flask_app_source=str(play.version_of_gallery(directory, "v0")))
     whole_run_seconds = time.monotonic() - started
 
+    hit: collections.Counter[str] = collections.Counter()
+    too_late = 0
     for number in range(1, MOMENTS + 1):
         # Each run has everything to do: a new release, new static files, another configuration.
         variables = {
@@ -45,12 +62,21 @@ def test_killed_at_random_moments(
             "flask_static_expires": f"{number}d",
             "flask_app_env": {"FLASK_VERSION": str(number)},
         }
-        after_seconds = moments.uniform(0, whole_run_seconds)
-        moment = f"moment {number}, {after_seconds:.2f} s of {whole_run_seconds:.0f}, seed {SEED}"
-        # Half of the kills take along what Ansible runs on the host.
-        control.kill("site", after_seconds, modules=bool(number % 2), **variables)
+        aimed_at = "" if number % 2 else CHANGING[number // 2 % len(CHANGING)]
+        after_seconds = moments.uniform(0, AIM_SECONDS if aimed_at else whole_run_seconds)
+        of = f"of {aimed_at}" if aimed_at else f"of {whole_run_seconds:.0f} s"
+        moment = f"moment {number}, {after_seconds:.2f} s {of}, seed {SEED}"
+        # Else what Ansible runs on the host ends its work though the play is dead.
+        killed = control.kill(
+            "site", after_seconds, modules=number % 4 != 1, module=aimed_at, **variables
+        )
+        print(f"{moment}: {killed}")
+        hit.update(killed.modules)
+        too_late += not killed.was_running
         assert_answers(control, site, moment)
 
+    hit_of_ours = sum(hit[name] for name in CHANGING)
+    assert hit_of_ours, f"no kill met a module that changes the host: {hit}"
     done = control.converge(**variables)
     assert done.report is not None
     assert done.report["ok"]
@@ -61,4 +87,7 @@ def test_killed_at_random_moments(
     assert control.converge(**variables).changed == 0
     leftovers = control.leftovers()
     assert leftovers == "", leftovers
-    print(f"killed at {MOMENTS} moments: 0 broken, converged")
+    figures(
+        f"killed at {MOMENTS} moments, {too_late} of them too late: in {hit_of_ours} a module that"
+        f" changes the host ({dict(hit)}): 0 broken, converged (seed {SEED})"
+    )

@@ -22,6 +22,7 @@ from urllib.parse import urljoin, urlsplit
 import hosts
 from raw_http import Connection, Response
 
+# Below the prefix that the app is under.
 UPLOAD_PAGE = "/upload"
 GALLERY_PAGE = "/"
 
@@ -84,19 +85,26 @@ class Visitor:
         page.feed(response.body.decode())
         return page
 
+    def url(self, own: str) -> str:
+        """Where the public finds what the app itself has at ``own``."""
+        return self.site.url_prefix + own.removeprefix("/")
+
     def media(self) -> set[str]:
         """URLs of media on the gallery's first page, where the newest are."""
-        links = {urlsplit(urljoin("/", link)).path for link in self.page(GALLERY_PAGE).links}
+        links = {
+            urlsplit(urljoin("/", link)).path for link in self.page(self.url(GALLERY_PAGE)).links
+        }
         return {link for link in links if link.startswith(self.site.media_url)}
 
     def upload(self, picture: bytes, name: str = "picture.png") -> set[str]:
         """Send a picture through the form; the URLs that it brought."""
         before = self.media()
-        form = self.page(UPLOAD_PAGE)
+        page = self.url(UPLOAD_PAGE)
+        form = self.page(page)
         if not form.file_field:
-            raise UploadError(f"{UPLOAD_PAGE} has no form with a file field")
+            raise UploadError(f"{page} has no form with a file field")
         content_type, body = multipart(form.fields, form.file_field, name, picture)
-        target = urljoin(UPLOAD_PAGE, form.action)
+        target = urljoin(page, form.action)
         response = self.ask("POST", target, {"Content-Type": content_type}, body)
         if response.status not in (201, 302, 303):
             raise UploadError(f"POST {target}: {response}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,7 +47,7 @@ def test_the_process_behind_a_unix_socket_is_found(tmp_path: Path) -> None:
 
 def test_a_host_without_proc_has_no_answers(tmp_path: Path) -> None:
     assert _host.listeners(80, str(tmp_path)) == []
-    assert _host.socket_process("/run/x.sock", str(tmp_path)) is None
+    assert _host.bound_process("unix:/run/x.sock", str(tmp_path)) is None
     assert _host.has_ipv6(str(tmp_path)) is False
 
 
@@ -72,3 +74,61 @@ def test_a_directory_knows_what_it_lies_in(tmp_path: Path) -> None:
     assert _host.directory_facts(str(tmp_path / "file"))["kind"] == "file"
     assert _host.directory_facts(str(tmp_path / "none"))["kind"] == "missing"
     assert _host.directory_facts(str(tmp_path / "file" / "x"))["kind"] == "file above"
+
+
+def held_by(monkeypatch: pytest.MonkeyPatch, holders: set[int], main: int | None) -> None:
+    """A host of which these processes hold every socket."""
+    monkeypatch.setattr(
+        _host,
+        "_holders",
+        lambda inodes, proc: [(pid, "x", inode) for pid in holders for inode in inodes],
+    )
+    monkeypatch.setattr(_host, "service_process", lambda name: main)
+
+
+@pytest.mark.parametrize(
+    ("holders", "main", "expected"),
+    [
+        ({1, 4000, 500, 501}, 4000, 4000),
+        ({1, 500, 501}, None, 500),
+        ({1, 500}, 700, 500),
+        ({1}, 4000, 4000),
+        ({1}, None, None),
+        (set(), 4000, 4000),
+    ],
+)
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_systemd_is_not_the_app_whose_socket_it_holds(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    holders: set[int],
+    main: int | None,
+    expected: int | None,
+    kind: str,
+) -> None:
+    held_by(monkeypatch, holders, main)
+    with socket.socket(socket.AF_UNIX if kind == "unix" else socket.AF_INET) as server:
+        server.bind(str(tmp_path / "s") if kind == "unix" else ("127.0.0.1", 0))
+        server.listen()
+        name = server.getsockname()
+        bind = f"unix:{name}" if kind == "unix" else f"{name[0]}:{name[1]}"
+        assert _host.app_process(bind, "app") == expected
+
+
+def test_another_address_is_another_services(tmp_path: Path) -> None:
+    """The same port of two addresses, of which one is this process's."""
+    script = (
+        "import socket, sys; s = socket.create_server(('127.0.0.2', int(sys.argv[1])));"
+        "print('ready', flush=True); sys.stdin.read()"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        command = [sys.executable, "-c", script, str(port)]
+        with subprocess.Popen(command, stdin=-1, stdout=-1) as other:
+            assert other.stdout
+            assert other.stdout.readline() == b"ready\n"
+            assert _host.bound_processes(f"127.0.0.1:{port}") == {os.getpid()}
+            assert _host.bound_processes(f"127.0.0.2:{port}") == {other.pid}
+            both = {os.getpid(), other.pid}
+            assert _host.bound_processes(f"localhost:{port}") == both
+            other.kill()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
+import random
 import stat
 import struct
 import subprocess
@@ -436,11 +438,53 @@ def test_samples_pass_over_links_special_and_hidden_files(
     assert (samples["checked"], samples["unreadable"]) == (0, [])
 
 
-def test_a_scan_is_bounded(open_directory: Path) -> None:
-    for index in range(100):
+def ticking(seconds: float) -> t.Callable[[], float]:
+    """A clock by which so much time passes between two looks at it."""
+    times = itertools.count(0.0, seconds)
+    return lambda: next(times)
+
+
+def test_a_scan_ends_in_time_also_in_one_directory(open_directory: Path) -> None:
+    for index in range(3 * _path_access.CLOCK_EVERY):
         (open_directory / str(index)).touch()
-    files, scanned = _path_access.newest_files(str(open_directory), 2)
-    assert (len(files), scanned) == (2, 40)
+    scan = _path_access.newest_files(str(open_directory), 2, ticking(_path_access.SCAN_SECONDS / 2))
+    assert (len(scan.files), scan.scanned, scan.complete) == (
+        2,
+        2 * _path_access.CLOCK_EVERY,
+        False,
+    )
+
+
+def test_a_scan_looks_into_what_changed_last_first(open_directory: Path) -> None:
+    """The newest upload is found, however many old directories and files there are."""
+    for number in range(50):
+        old = open_directory / f"{number:02}"
+        old.mkdir()
+        (old / "old.png").touch()
+        os.utime(old / "old.png", (number, number))
+        os.utime(old, (number, number))
+    newest = open_directory / "49" / "deep"
+    newest.mkdir()
+    (newest / "new.png").touch()
+    clock = ticking(_path_access.SCAN_SECONDS / 4)
+    scan = _path_access.newest_files(str(open_directory), 1, clock)
+    assert scan.files == [str(newest / "new.png")]
+    assert not scan.complete
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 40])
+def test_a_scan_finds_the_newest_of_all(open_directory: Path, count: int) -> None:
+    times = list(range(1, 41))
+    random.Random(count).shuffle(times)
+    for number, seconds in enumerate(times):
+        file = open_directory / str(number % 7) / f"{seconds:02}"
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+        os.utime(file, (seconds, seconds))
+    scan = _path_access.newest_files(str(open_directory), count)
+    names = [os.path.basename(path) for path in scan.files]
+    assert names == [f"{seconds:02}" for seconds in range(40, 40 - count, -1)]
+    assert (scan.scanned, scan.complete) == (47, True)
 
 
 def test_no_samples_of_a_file_or_without_asking(visitor: Account, open_directory: Path) -> None:

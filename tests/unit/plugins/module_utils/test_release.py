@@ -51,14 +51,24 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def archive(project: Path, tmp_path: Path) -> str:
-    target = tmp_path / "source.tar.gz"
-    subprocess.run(
-        ["tar", "--create", "--gzip", f"--file={target}", "--transform=s,^.,source,", "."],
-        cwd=project,
-        check=True,
-    )
-    return str(target)
+def make_archive(project: Path, tmp_path: Path) -> t.Callable[[], str]:
+    """Pack the project as it is by then."""
+
+    def make() -> str:
+        target = tmp_path / "source.tar.gz"
+        subprocess.run(
+            ["tar", "--create", "--gzip", f"--file={target}", "--transform=s,^.,source,", "."],
+            cwd=project,
+            check=True,
+        )
+        return str(target)
+
+    return make
+
+
+@pytest.fixture
+def archive(make_archive: t.Callable[[], str]) -> str:
+    return make_archive()
 
 
 @pytest.fixture
@@ -156,6 +166,160 @@ def test_what_a_killed_build_left_is_taken_away(root: Path, archive: str) -> Non
 def test_a_release_that_another_run_has_built_meanwhile_is_left(root: Path) -> None:
     made(root, "one", source="other")
     assert build(root, "/no/such/archive") == ("", "")
+
+
+# What a hostile backend leaves where root might work: in the directory that it is built in, in its
+# home, and around both.
+PLANT = """
+import os, pathlib
+home = pathlib.Path.home()
+for place in (home, pathlib.Path.cwd(), home / "wheels"):
+    for name in ("pip", "uv", "venv", "compileall"):
+        (place / name).mkdir(parents=True, exist_ok=True)
+        for file in ("__init__.py", "__main__.py"):
+            (place / name / file).write_text("raise SystemExit('planted')")
+    for name in (".config/pip/pip.conf", ".pip/pip.conf", "pip.conf"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text("[install]\\nno-such-option = planted\\ntarget = /planted\\n")
+    for name in (".config/uv/uv.toml", "uv.toml"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text("planted = true\\n")
+"""
+
+
+def test_nothing_that_a_build_plants_is_run_or_read_by_root(
+    root: Path, project: Path, make_archive: t.Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = project / "backend.py"
+    backend.write_text(PLANT + backend.read_text())
+    # As with sudo -E, and with a module's environment: both are a directory that somebody wrote to.
+    with tempfile.TemporaryDirectory() as planted:
+        subprocess.run([PYTHON, "-c", PLANT], check=True, cwd=planted, env={"HOME": planted})
+        monkeypatch.setenv("HOME", planted)
+        monkeypatch.setenv("PYTHONPATH", planted)
+        monkeypatch.chdir(planted)
+        assert build(root, make_archive()) == ("pip", "")
+    assert Releases(str(root)).is_built("one")
+    assert list((root / "releases" / "one" / "lib").glob("*/site-packages/tiny.py"))
+
+
+def test_the_hosts_own_configuration_of_pip_goes_on_working(
+    root: Path, archive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/etc/pip.conf")
+    monkeypatch.setenv("PIP_INDEX_URL", "file:///nowhere/mirror")
+    with pytest.raises(ReleaseError, match="could not build") as failure:
+        build(root, archive, extra_requirements=["no-such-requirement"])
+    assert "file:///nowhere/mirror" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "how", ["os.symlink('/etc/hostname', {})", "os.mkfifo({})", "os.mkdir({})"]
+)
+def test_what_is_no_file_is_not_installed(
+    root: Path, project: Path, make_archive: t.Callable[[], str], how: str
+) -> None:
+    # pip's own directory for wheels is not the one that the backend is told.
+    backend = project / "backend.py"
+    where = "os.path.join(os.path.expanduser('~'), 'wheels')"
+    planted = how.format(f"os.path.join({where}, 'planted-1.0-py3-none-any.whl')")
+    backend.write_text(
+        f"import os\nos.makedirs({where}, exist_ok=True)\n"
+        f"os.path.lexists(os.path.join({where}, 'planted-1.0-py3-none-any.whl')) or {planted}\n"
+        + backend.read_text()
+    )
+    with pytest.raises(
+        ReleaseError, match=r"made planted-1\.0-py3-none-any\.whl, which is no wheel"
+    ):
+        build(root, make_archive())
+    assert os.listdir(root / "releases") == []
+    assert files(root) == ["releases"]
+
+
+@pytest.mark.usefixtures("as_root")
+def test_root_installs_from_where_the_user_never_wrote(
+    root: Path, archive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def run(command: list[str], *_unused: t.Any, **options: t.Any) -> None:
+        if "install" in command:
+            for path in (each for each in command if each.endswith(".whl")):
+                directory = os.stat(os.path.dirname(path))
+                seen.append((directory.st_uid, directory.st_mode & 0o777, os.stat(path).st_uid))
+                assert (options["cwd"], options["env"]["HOME"]) == ("/", "/root")
+                assert command[1:4] == ["-I", "-m", "pip"]
+        real(command, *_unused, **options)
+
+    real = _release_build._run
+    monkeypatch.setattr(_release_build, "_run", run)
+    build(root, archive)
+    assert seen == [(0, 0o700, 0)]
+
+
+@pytest.mark.usefixtures("as_root")
+def test_after_the_installation_root_runs_nothing_of_the_virtualenv(
+    root: Path, archive: str, open_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Stands for uv, with a .pth file among what it installs: any start of that Python runs it.
+    uv = open_directory / "uv"
+    uv.write_text(
+        f"""#!/bin/sh
+case "$1 $2" in
+venv*) exec {PYTHON} -m venv --without-pip "$6" ;;
+build*) mkdir "$7" && touch "$7/tiny-1.0-py3-none-any.whl" ;;
+"pip install")
+    lib=$(echo {root}/releases/one/lib/*/site-packages)
+    echo "import os; os.getuid() or open('{open_directory}/ran', 'w')" >"$lib/planted.pth"
+    echo "ANSWER = 42" >"$lib/tiny.py"
+    echo "{{{{ no python }}}}" >"$lib/template.py"
+    for option; do
+        test "$option" != --compile-bytecode || {root}/releases/one/bin/python -I -c pass
+    done ;;
+esac
+"""
+    )
+    uv.chmod(0o755)
+    monkeypatch.setattr(_release_build, "UV_PATH", str(open_directory))
+    assert build(root, archive) == ("uv", "")
+    assert not (open_directory / "ran").exists()
+    assert list(root.glob("releases/one/lib/*/site-packages/__pycache__/tiny.*.pyc"))
+
+
+def test_a_build_that_is_killed_is_made_good_by_the_next(root: Path, archive: str) -> None:
+    script = (
+        "import sys, os, signal, json; from ansible_collections.flaskworks.static_media.plugins"
+        ".module_utils import _release, _release_build as b\n"
+        "real, left = b._run, int(sys.argv[2])\n"
+        "def run(*a, **k):\n"
+        "    global left\n"
+        "    left -= 1\n"
+        "    real(*a, **k)\n"
+        "    left or os.kill(os.getpid(), signal.SIGKILL)\n"
+        "b._run = run\n"
+        "b.UV_PATH = '/nowhere'\n"
+        "b.build(_release.Releases(sys.argv[1]), 'one', b.Build(**json.loads(sys.argv[3])))\n"
+    )
+    how = {
+        "source": "test",
+        "target": archive,
+        "extra_requirements": [],
+        "python": PYTHON,
+        "user": BUILDER,
+    }
+    releases = Releases(str(root))
+    environ = {**os.environ, "PYTHONPATH": str(Path(_release_build.__file__).parents[5])}
+    for step in ("1", "2", "3"):
+        command = [sys.executable, "-c", script, str(root), step, json.dumps(how)]
+        assert subprocess.run(command, check=False, env=environ).returncode == -9
+        assert not releases.is_built("one")
+        assert len(files(root)) == 2, "nothing was left, so nothing is tested"
+    planned = releases.plan_pruning(3).leftovers
+    assert [os.path.basename(path)[:7] for path in planned] == [".build-", "one"]
+    assert build(root, archive) == ("pip", "")
+    assert releases.is_built("one")
+    assert files(root) == ["releases"]
+    assert releases.plan_pruning(3).leftovers == []
 
 
 def test_uv_that_fails_is_replaced_by_pip_and_named(
@@ -481,3 +645,30 @@ def test_only_whole_releases_are_listed(root: Path) -> None:
 def test_a_real_directory_is_no_current_release(root: Path) -> None:
     (root / "current").mkdir()
     assert current_id(str(root)) is None
+
+
+def test_the_record_names_the_python(root: Path, archive: str) -> None:
+    build(root, archive)
+    version = subprocess.run(
+        [PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    assert Releases(str(root)).records()["one"]["python"] == f"cpython {version}"
+    assert _release_build.release_id(Releases(str(root)), "one", PYTHON) == "one"
+
+
+def test_a_release_of_another_python_is_built_anew_beside_it(root: Path) -> None:
+    releases = deployed(root, "abcdef")
+    assert _release_build.release_id(releases, "abcdef", PYTHON) == "abcdef", "not known"
+    made(root, "abcdef", python="cpython 2.7")
+    anew = _release_build.release_id(releases, "abcdef", PYTHON)
+    assert (anew != "abcdef", len(anew)) == (True, 6)
+    made(root, anew, python=_release_build.python_version(PYTHON))
+    assert _release_build.release_id(releases, "abcdef", PYTHON) == anew
+    # The old one is pruned some time: the same is still not built again.
+    shutil.rmtree(root / "releases" / "abcdef")
+    assert _release_build.release_id(releases, "abcdef", PYTHON) == anew
+    assert _release_build.release_id(releases, "other1", PYTHON) == "other1"
+    assert _release_build.release_id(releases, "abcdef", "/nowhere/python") == "abcdef"

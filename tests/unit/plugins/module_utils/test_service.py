@@ -792,3 +792,39 @@ class TestSysVInit:
     def test_a_command_that_is_not_there_is_told(self, name: str) -> None:
         with pytest.raises(ServiceError, match=f"/etc/init.d/{name} can't be run: No such file"):
             SysVInit(name).apply(["start"], Wanted())
+
+
+@pytest.mark.parametrize(
+    ("paths", "definition", "reload", "actions"),
+    [
+        ((), False, True, []),
+        (("/etc/app.env",), False, False, ["restart"]),
+        (("/opt/app/current",), False, True, ["reload"]),
+        ((), True, True, ["daemon-reload", "restart"]),
+        (("/opt/app/current",), True, True, ["daemon-reload", "restart"]),
+    ],
+)
+def test_check_mode_tells_what_follows_from_changes(
+    paths: tuple[str, ...], definition: bool, reload: bool, actions: list[str]
+) -> None:
+    wanted = Wanted(on_stale="reload")
+    expected = _service.expect(HEALTHY, paths, definition=definition, reload=reload)
+    assert plan(expected, wanted) == actions
+    stopped = State(enabled=("enabled",))
+    assert _service.expect(stopped, paths, definition=definition, reload=reload) == stopped
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/etc/shadow", path)]
+)
+def test_a_log_that_is_no_file_is_not_shown(tmp_path: Path, make: t.Callable[[str], None]) -> None:
+    path = str(tmp_path / "log")
+    make(path)
+    manager = _service.SysVInit("app", pid_file=path, log_file=path)
+    assert manager.log() == ""
+    assert manager._main_pid() is None
+
+
+def test_the_end_of_a_log_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("one\ntwo\n")
+    assert _service.SysVInit("app", log_file=str(tmp_path / "log")).log() == "one\ntwo"

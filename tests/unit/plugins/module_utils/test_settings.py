@@ -11,33 +11,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import _se
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.roles.specs import ROLES, defaults_of
-
-
-def description(**changes: t.Any) -> dict[str, t.Any]:
-    """An ordinary description, with its templates resolved by hand."""
-    values: dict[str, t.Any] = {}
-    for role in ROLES:
-        values.update(defaults_of(role))
-    values.update(
-        flask_app_name="gallery",
-        flask_app_source="/home/me/gallery",
-        flask_app_callable="gallery:create_app()",
-        flask_app_user="gallery",
-        flask_app_group="gallery",
-        flask_app_root="/opt/gallery",
-        flask_app_virtualenv="/opt/gallery/current",
-        flask_app_directory="/opt/gallery/current",
-        flask_app_env_file="/etc/gallery/gallery.env",
-        flask_app_bind="unix:/run/gallery/gallery.sock",
-        flask_static_root="/var/www/gallery/static",
-        flask_media_root="/var/www/gallery/media",
-        flask_site_domains=["gallery.example.com"],
-        flask_site_conf_file="/etc/nginx/conf.d/gallery.conf",
-        flask_site_mode="server",
-        flask_site_include_file="/etc/nginx/snippets/gallery.conf",
-    )
-    return {**values, **changes}
+from tests.unit.descriptions import description
 
 
 def test_an_ordinary_description_is_taken() -> None:
@@ -193,7 +167,7 @@ def test_is_refused(changes: dict[str, t.Any], variable: str, words: str) -> Non
         },
         {"flask_app_service": "external", "flask_app_source": None},
         {"flask_site_mode": "include", "flask_site_domains": []},
-        {"flask_app_name": "my-app_2"},
+        {"flask_app_name": "my-app_2", "flask_app_env_file": "/etc/my-app_2/my-app_2.env"},
         {"flask_app_env": {"FLASK_DEBUG_TB": True, "X": 3}},
     ],
     ids=str,
@@ -334,7 +308,13 @@ def host(**changes: t.Any) -> dict[str, t.Any]:
 
     facts: dict[str, t.Any] = {
         "listeners": [],
+        "service_manager": "systemd",
+        "service_process_id": None,
+        "bind_holders": [],
         "users": {"gallery": None},
+        "groups": {"gallery": None},
+        "paths": dict.fromkeys(_settings.claimable_paths(description()), "missing"),
+        "guest_files": [],
         "releases": [],
         "directories": {
             path: directory(path) for path in ("/var/www/gallery/static", "/var/www/gallery/media")

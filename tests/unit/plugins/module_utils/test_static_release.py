@@ -552,6 +552,9 @@ def test_no_descriptor_is_left_open(site: Site) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+SIZES = {"empty.css": 0, "huge.css": 1 << 24}
+
+
 @pytest.mark.parametrize(
     ("names", "chosen"),
     [
@@ -561,6 +564,8 @@ def test_no_descriptor_is_left_open(site: Site) -> None:
         (["a\nb.css", "c.png"], "c.png"),
         (["empty.css", "c.png"], "c.png"),
         (["empty.css"], None),
+        (["huge.css", "c.png"], "c.png"),
+        (["huge.css", "empty.css"], "huge.css"),
         ([], None),
     ],
 )
@@ -568,12 +573,14 @@ def test_the_known_file_is_the_same_each_time(names: list[str], chosen: str | No
     files = [
         Wanted(
             f"static/{name}",
-            _static_records.Entry(0 if name == "empty.css" else 7, 0, "sha256"),
+            _static_records.Entry(SIZES.get(name, 7), 0x5E3F1C00, "sha256"),
             "/static/",
             "/f",
             name,
         )
         for name in names
     ]
-    expected = {"path": chosen, "size": 7} if chosen else None
+    size = SIZES.get(chosen or "", 7)
+    etag = f'"5e3f1c00-{size:x}"'
+    expected = {"path": chosen, "size": size, "sha256": "sha256", "etag": etag} if chosen else None
     assert known_file(files) == known_file(reversed(files)) == expected

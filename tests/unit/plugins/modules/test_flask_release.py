@@ -108,3 +108,14 @@ def test_a_real_directory_is_refused_untouched(run_module: Module, tmp_path: Pat
         assert answer["failed"]
         assert "real directory" in answer["msg"]
     assert (tmp_path / "root" / "current" / "upload.jpg").read_text() == "precious"
+
+
+def test_another_python_asks_for_the_source_again(run_module: Module, root: Path) -> None:
+    built = {"state": "built", "id": "aaa", "source": "x", "user": "nobody", "root": str(root)}
+    assert run_module("flask_release", **built)["archive_needed"] is False
+    Releases(str(root)).write_record("aaa", {"id": "aaa", "python": "cpython 2.7"})
+    answer = run_module("flask_release", **built)
+    assert answer["archive_needed"]
+    assert answer["id"] != "aaa"
+    assert answer["path"] == f"{root}/releases/{answer['id']}"
+    assert run_module("flask_release", check=True, **built)["changed"]

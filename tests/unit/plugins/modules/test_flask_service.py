@@ -114,3 +114,29 @@ def test_bad_input_is_refused_in_check_mode_too(
     check: bool,
 ) -> None:
     assert words in run_module("flask_service", check=check, **{**arguments, **change})["msg"]
+
+
+def test_check_mode_tells_of_changes_that_are_yet_to_be_made(
+    run_module: Module, arguments: dict[str, t.Any]
+) -> None:
+    install(arguments)
+    assert run_module("flask_service", **arguments)["running"]
+    (env_file,) = arguments["paths"]
+
+    def changes(*changed: str | None) -> dict[str, t.Any]:
+        return {"changes": [{"path": path, "changed": True} for path in changed]}
+
+    def check(**options: t.Any) -> list[str]:
+        answer = run_module("flask_service", check=True, **{**arguments, **options})
+        return list(answer["actions"])
+
+    reload = {"on_stale": "reload", "reload_paths": [env_file]}
+    assert check() == []
+    assert check(changes=[{"path": env_file, "changed": False}]) == []
+    assert check(**changes(env_file)) == ["restart"]
+    assert check(**changes(env_file), **reload) == ["reload"]
+    assert check(**changes(env_file), on_stale="reload", reload_paths=[]) == ["restart"]
+    assert "restart" in check(**changes(None), **reload)
+    assert check(**changes("/no/path/of/its")) == []
+    # What the files themselves say is what counts when something is done.
+    assert run_module("flask_service", **arguments, **changes(env_file))["actions"] == []

@@ -650,3 +650,26 @@ def test_a_binary_that_is_not_nginx_is_refused(run_module: Module, tmp_path: Pat
     path = str(tmp_path / "a.conf")
     answer = run_module("nginx_site", path=path, content="x", nginx="/bin/echo")
     assert answer["failed"] and "does not answer as Nginx does" in answer["msg"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_files_of_the_same_run_are_tested_along_and_not_written(host: Host, check: bool) -> None:
+    # As a user writes it before the first run.
+    server = f"server {{ listen unix:{host.home}/mine.sock; include snippets/gallery.conf; }}\n"
+    (host.conf / "sites-enabled" / "mine").write_text(server)
+    snippet = host.path("snippets/gallery.conf")
+    mime = "types { text/javascript mjs; }\n"
+    answer = host.site("conf.d/types.conf", mime, check)
+    assert answer["failed"] and answer["broken_before"], answer
+    locations = "location / { return 200 hello; }\n"
+    along = [{"path": snippet, "content": locations}]
+    answer = host.site("conf.d/types.conf", mime, check=True, together_with=along)
+    assert answer["changed"] and answer["included"], answer
+    assert not os.path.exists(snippet)
+    bad = [{"path": snippet, "content": "locaton / { }\n"}]
+    answer = host.site("conf.d/types.conf", mime, check, together_with=bad)
+    assert answer["failed"] and answer["foreign"] and answer["file"] == snippet, answer
+    # The order of a run
+    assert host.site("snippets/gallery.conf", locations, context="server")["included"]
+    assert host.site("conf.d/types.conf", mime, together_with=along)["changed"]
+    host.assert_sound()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import hashlib
 import os
 import pwd
 import typing as t
@@ -52,11 +53,15 @@ def test_the_answer_has_what_the_documentation_promises(
     assert answer["paths"].keys() == documented["paths"]["contains"].keys() - {"foreign"}
     (mount,) = answer["mounts"]
     assert mount.keys() == documented["mounts"]["contains"].keys()
+    file = Path(mount["directory"]) / "css" / "app.css"
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    # As Nginx makes it of the published file.
+    etag = f'"{int(file.stat().st_mtime):x}-7"'
     assert mount == {
         "url": "/static/",
         "directory": f"{arguments['root']}/static",
         "files": 2,
-        "sample": {"path": "css/app.css", "size": 7},
+        "sample": {"path": "css/app.css", "size": 7, "sha256": digest, "etag": etag},
     }
     assert answer["paths"]["ignored"] == ["static/.env"]
     assert answer["diff"]["after"].splitlines() == [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime
+import hashlib
 import re
 import typing as t
 
@@ -16,26 +17,34 @@ MEDIA = "/var/www/gallery/media"
 STATIC = "/var/www/gallery/static"
 
 
-def healthy() -> dict[str, t.Any]:
-    """The evidence of a host on which all is well."""
+def healthy(prefix: str = "/") -> dict[str, t.Any]:
+    """The evidence of a host on which all is well, for an app at ``prefix``."""
     settings = {
         "app": {
             "name": "gallery",
             "user": "gallery",
             "root": "/opt/gallery",
             "callable": "gallery:create_app()",
+            "bind": "unix:/run/gallery/gallery.sock",
+            "health_url": "/",
         },
         "static": {
             "root": STATIC,
             "mounts": [{"url": "/static/", "folder": "/x", "directory": f"{STATIC}/static"}],
         },
-        "media": {"root": MEDIA, "url": "/media/", "group": "www-data"},
+        "media": {
+            "root": MEDIA,
+            "url": "/media/",
+            "location": f"{prefix}media/",
+            "group": "www-data",
+        },
         "site": {
             "nginx_user": "www-data",
             "url": "http://gallery.example.com",
             "port": 80,
             "proxy": True,
             "domains": ["gallery.example.com"],
+            "url_prefix": prefix,
             "include_file": "/etc/nginx/snippets/gallery.conf",
         },
         "verify": {"address": "127.0.0.1"},
@@ -46,10 +55,25 @@ def healthy() -> dict[str, t.Any]:
                 for path in (STATIC, MEDIA)
             }
         },
-        "answer": {"asked": True, "error": None, "config": {"UPLOAD_FOLDER": MEDIA}},
+        "answer": {
+            "asked": True,
+            "error": None,
+            "config": {"UPLOAD_FOLDER": MEDIA},
+            "heeds_forwarded_prefix": prefix != "/",
+        },
+    }
+    sample = {
+        "path": "css/app.css",
+        "size": 10,
+        "sha256": hashlib.sha256(b"0123456789").hexdigest(),
+        "etag": NGINX_ETAG,
     }
     static = {
-        "mounts": [{"url": "/static/", "sample": {"path": "css/app.css", "size": 10}, "files": 1}]
+        "mounts": [{"url": "/static/", "sample": sample, "files": 1}],
+        **dict.fromkeys(("added", "replaced", "mended", "removed"), 0),
+        "unchanged": 1,
+        "unknown": [],
+        "paths": {"added": [], "replaced": [], "removed": []},
     }
     canary = {"written": True, "name": "flask-verify-1.txt", "content": "0123456789", "size": 10}
     responses = []
@@ -61,7 +85,11 @@ def healthy() -> dict[str, t.Any]:
                 "status": {"absent": 404, "directory": 403}.get(request["kind"], 200),
                 "etag": NGINX_ETAG if found else "",
                 "content_length": "10",
-                "content": "0123456789" if found else "<html><center>nginx</center>",
+                "content": "0123456789"
+                if found
+                else "<!doctype html><h1>Gallery</h1> of evenings and mornings"
+                if request["kind"] in ("app", "direct")
+                else "<html><center>nginx</center>",
             }
         )
     return {
@@ -104,11 +132,38 @@ def response(evidence: dict[str, t.Any], kind: str) -> dict[str, t.Any]:
 
 
 def test_a_healthy_host_passes_every_check_and_has_no_finding() -> None:
-    report = judge(healthy())
+    report = judge(healthy("/shop/"))
     assert {check["id"] for check in report["checks"]} == set(_verify.TITLES)
     assert {check["status"] for check in report["checks"]} == {"pass"}
     assert (report["ok"], report["findings"]) == (True, [])
     assert report["generated"] == "2026-11-23T10:00:00Z"
+
+
+def test_only_an_app_with_a_prefix_is_checked_for_it() -> None:
+    report = judge(healthy())
+    assert {c["id"] for c in report["checks"]} == set(_verify.TITLES) - {"prefix-heeded"}
+    assert report["ok"]
+
+
+def test_an_app_with_a_prefix_that_was_not_asked_is_not_said_to_heed_it() -> None:
+    evidence = healthy("/shop/")
+    evidence["settings"]["answer"] = {"asked": False, "config": {}}
+    status = {c["id"]: c["status"] for c in judge(evidence)["checks"]}
+    assert status["prefix-heeded"] == "skip"
+
+
+def test_the_public_urls_are_asked_for() -> None:
+    evidence = healthy("/shop/")
+    asked = _verify.requests(evidence["settings"], evidence["static"], evidence["canary"])
+    assert [request["path"] for request in asked if request["kind"] != "absent"] == [
+        "/shop/static/css/app.css",
+        "/shop/media/flask-verify-1.txt",
+        "/shop/static/",
+        "/shop/media/",
+        "/",
+        "/shop/",
+        "/",
+    ]
 
 
 Break = t.Callable[[dict[str, t.Any]], None]
@@ -221,6 +276,69 @@ def _app_down(e: dict[str, t.Any]) -> None:
     response(e, "app")["status"] = 502
 
 
+def _deaf(e: dict[str, t.Any]) -> None:
+    e["settings"]["site"]["url_prefix"] = "/shop/"
+    e["settings"]["answer"]["heeds_forwarded_prefix"] = False
+
+
+def _unpublished(e: dict[str, t.Any]) -> None:
+    e["static"].update(added=4, unchanged=9)
+    e["static"]["paths"]["added"] = ["static/a.css", "static/b.css", "static/c.css", "static/d.css"]
+
+
+def _outdated(e: dict[str, t.Any]) -> None:
+    e["static"].update(replaced=1)
+    e["static"]["paths"]["replaced"] = ["static/css/app.css"]
+
+
+def _stale_sibling(e: dict[str, t.Any]) -> None:
+    e["static"].update(removed=1)
+    e["static"]["paths"]["removed"] = ["static/css/app.css.gz"]
+
+
+def _in_the_way(e: dict[str, t.Any]) -> None:
+    e["static"].update(removed=1)
+    e["static"]["paths"]["removed"] = ["static/css/app.css"]
+
+
+def _not_comparable(e: dict[str, t.Any]) -> None:
+    e["static"] = {"msg": "The app's folder holds a link."}
+
+
+def _unknown_folder(e: dict[str, t.Any]) -> None:
+    e["static"]["unknown"] = ["/static/"]
+
+
+def _same_size(e: dict[str, t.Any]) -> None:
+    response(e, "static")["content"] = "9876543210"
+
+
+def _binary_of_another_time(e: dict[str, t.Any]) -> None:
+    response(e, "static").update(content="\udc89PNG\ufffd", etag='"5e3f1c01-a"')
+
+
+def _default_server(e: dict[str, t.Any]) -> None:
+    welcome = "<!DOCTYPE html><title>Welcome to nginx!</title> Thank you for using nginx."
+    response(e, "app").update(content=welcome)
+
+
+def _default_404(e: dict[str, t.Any]) -> None:
+    response(e, "app").update(status=404, content="<html><center>nginx</center>")
+
+
+def _socket_gone(e: dict[str, t.Any]) -> None:
+    for answer in e["responses"]:
+        if answer["item"]["kind"] == "direct":
+            answer.update(status=-1, content=None, msg="No such file or directory")
+
+
+def _redirected(e: dict[str, t.Any]) -> None:
+    for answer in e["responses"]:
+        if answer["item"]["kind"] in ("app", "direct"):
+            answer.update(status=302, location="/login", content="")
+    response(e, "app")["location"] = "https://elsewhere.example.com/"
+
+
 BROKEN: list[tuple[Break, str, list[tuple[str, str]]]] = [
     (_clash, "url-prefixes-differ", [("static-url-mismatch", "/media/static/")]),
     (_same_directory, "directories-differ", [("shared-directory", f"{STATIC}/uploads")]),
@@ -256,6 +374,23 @@ BROKEN: list[tuple[Break, str, list[tuple[str, str]]]] = [
     (_app_404, "missing-is-404", [("served-by-app", "/static/flask-verify-absent-ABSENT")]),
     (_listing, "no-listing", [("directory-listing", "/static/")]),
     (_app_down, "app-answers", [("app-not-answering", "/")]),
+    (_unpublished, "static-published", [("static-missing", STATIC)]),
+    (_outdated, "static-published", [("static-missing", STATIC)]),
+    (
+        _stale_sibling,
+        "static-published",
+        [("precompressed-stale", f"{STATIC}/static/css/app.css.gz")],
+    ),
+    (_in_the_way, "static-published", [("alias-wrong-path", f"{STATIC}/static/css/app.css")]),
+    (_not_comparable, "static-published", [("static-missing", STATIC)]),
+    (_unknown_folder, "static-published", [("static-missing", STATIC)]),
+    (_same_size, "served-by-nginx", [("alias-wrong-path", "/static/css/app.css")]),
+    (_binary_of_another_time, "served-by-nginx", [("alias-wrong-path", "/static/css/app.css")]),
+    (_default_server, "app-answers", [("location-shadowed", "/")]),
+    (_default_404, "app-answers", [("location-shadowed", "/")]),
+    (_socket_gone, "app-answers", [("app-not-answering", "unix:/run/gallery/gallery.sock")]),
+    (_redirected, "app-answers", [("location-shadowed", "/")]),
+    (_deaf, "prefix-heeded", [("proxy-prefix-lost", "gallery:create_app()")]),
 ]
 
 
@@ -319,3 +454,183 @@ def test_the_summary_tells_url_verdict_mend_and_report() -> None:
     text = _verify.summary(judge(evidence), "/tmp/report.json")
     for words in ("http://gallery.example.com/", "✗", "media-missing", "mend:", "/tmp/report.json"):
         assert words in text
+
+
+# Commands that let in more than the one who has to get in.
+WIDENING = re.compile(
+    r"\bchmod|chown -R|chgrp|setfacl .*(?: [og]:|-R)|\b[ugoa]+[+=][rwxX]|\b0?7[57][57]\b"
+)
+
+
+@pytest.mark.parametrize("fault", dict.fromkeys(row[0] for row in BROKEN))
+def test_no_mend_widens_access(fault: Break) -> None:
+    evidence = healthy("/shop/")
+    fault(evidence)
+    for found in judge(evidence)["findings"]:
+        assert not WIDENING.search(found["fix"].replace("never by mode 777", "")), found
+
+
+@pytest.mark.parametrize(
+    ("reason", "component", "acl", "command"),
+    [
+        ("not-traversable", "/srv", [], "setfacl -m u:www-data:x /srv"),
+        ("not-readable", "/srv", [], "setfacl -m u:www-data:r /srv"),
+        ("not-traversable", "/srv/a b", [], "setfacl -m u:www-data:x '/srv/a b'"),
+        # Else the mask would be widened for the entries that are there.
+        (
+            "not-traversable",
+            "/srv",
+            ["user::rwx", "user:backup:r-x", "mask::---"],
+            "setfacl --no-mask -m u:www-data:x /srv",
+        ),
+    ],
+)
+def test_the_mend_of_a_foreign_directory_lets_in_one_user(
+    reason: str, component: str, acl: list[str], command: str
+) -> None:
+    evidence = healthy()
+    evidence["nginx_access"][1] = blocked(MEDIA, component, reason)
+    evidence["nginx_access"][1]["blocked_by"]["acl"] = acl
+    (found,) = judge(evidence)["findings"]
+    assert (found["id"], found["component"]) == (reason, component)
+    assert found["fix"].endswith(f": {command}")
+
+
+@pytest.mark.parametrize("reason", list(_verify.ACCESS_FAULTS))
+def test_every_access_fault_has_a_mend_that_does_not_widen_access(reason: str) -> None:
+    evidence = healthy()
+    evidence["nginx_access"][1] = blocked(MEDIA, "/srv/elsewhere", reason)
+    (found,) = judge(evidence)["findings"]
+    assert found["fix"]
+    assert not WIDENING.search(found["fix"].replace("never by mode 777", "")), found
+
+
+def test_the_mend_of_an_upload_names_its_command() -> None:
+    evidence = healthy()
+    _upload_private(evidence)
+    (found,) = judge(evidence)["findings"]
+    assert found["fix"].endswith(f"setfacl -m u:www-data:r {MEDIA}/a.jpg")
+
+
+def asked_of(evidence: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+    """The requests by kind, of each kind the last."""
+    asked = _verify.requests(evidence["settings"], evidence["static"], evidence["canary"])
+    return {request["kind"]: request for request in asked}
+
+
+def test_the_app_is_asked_through_nginx_and_at_its_socket() -> None:
+    evidence = healthy("/shop/")
+    evidence["settings"]["app"]["health_url"] = "/ready?full=1"
+    evidence["settings"]["site"].update(port=8080, scheme="https")
+    asked = asked_of(evidence)
+    assert asked["app"]["url"] == "https://127.0.0.1:8080/shop/ready?full=1"
+    assert asked["static"]["url"].startswith("https://127.0.0.1:8080/shop/static/")
+    assert asked["direct"]["unix_socket"] == "/run/gallery/gallery.sock"
+    assert asked["direct"]["url"] == "http://localhost/ready?full=1"
+    assert asked["direct"]["headers"] == {
+        "Host": "gallery.example.com:8080",
+        "X-Forwarded-For": "127.0.0.1",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "gallery.example.com:8080",
+        "X-Forwarded-Port": "8080",
+        "X-Forwarded-Prefix": "/shop",
+        "Accept-Encoding": "identity",
+    }
+
+
+def test_an_app_at_a_port_is_asked_there() -> None:
+    evidence = healthy()
+    evidence["settings"]["app"]["bind"] = "127.0.0.1:8000"
+    assert asked_of(evidence)["direct"]["url"] == "http://127.0.0.1:8000/"
+    assert "unix_socket" not in asked_of(evidence)["direct"]
+
+
+def test_an_app_that_nginx_does_not_proxy_is_not_asked() -> None:
+    evidence = healthy()
+    evidence["settings"]["site"]["proxy"] = False
+    assert not {"app", "direct"} & asked_of(evidence).keys()
+
+
+def status_of(evidence: dict[str, t.Any], check_id: str) -> str:
+    (check,) = [check for check in judge(evidence)["checks"] if check["id"] == check_id]
+    return str(check["status"])
+
+
+def page(token: int) -> str:
+    return f"<!doctype html><h1>Gallery</h1><input value={token:08}><p>of evenings, mornings, noons"
+
+
+def with_pages(before: str, through_nginx: str, after: str) -> dict[str, t.Any]:
+    evidence = healthy()
+    of_app = [r for r in evidence["responses"] if r["item"]["kind"] in ("direct", "app")]
+    for answer, content in zip(of_app, (before, through_nginx, after)):
+        answer["content"] = content
+    return evidence
+
+
+def test_a_page_that_differs_each_time_is_the_apps() -> None:
+    assert status_of(with_pages(page(1), page(2), page(3)), "app-answers") == "pass"
+    # It changed meanwhile.
+    assert status_of(with_pages(page(1), page(3), page(3)), "app-answers") == "pass"
+
+
+def test_a_page_of_another_app_is_not() -> None:
+    other = "<!doctype html><h1>Shop</h1><p>Buy shoes and hats, hats and shoes"
+    assert status_of(with_pages(page(1), other, page(1)), "app-answers") == "fail"
+    assert status_of(with_pages(page(1), "", page(1)), "app-answers") == "fail"
+
+
+def test_an_app_that_was_only_asked_through_nginx_is_not_proven() -> None:
+    evidence = healthy()
+    evidence["responses"] = [r for r in evidence["responses"] if r["item"]["kind"] != "direct"]
+    assert status_of(evidence, "app-answers") == "fail"
+
+
+def test_an_app_whose_own_page_is_missing_answers_all_the_same() -> None:
+    evidence = healthy()
+    for answer in evidence["responses"]:
+        if answer["item"]["kind"] in ("direct", "app"):
+            answer["status"] = 404
+    assert status_of(evidence, "app-answers") == "pass"
+
+
+@pytest.mark.parametrize("etag", [NGINX_ETAG, f"W/{NGINX_ETAG}"])
+def test_a_file_that_is_no_text_is_told_by_its_etag(etag: str) -> None:
+    evidence = healthy()
+    response(evidence, "static").update(content="\udc89PNG", etag=etag)
+    assert status_of(evidence, "served-by-nginx") == "pass"
+
+
+def test_a_text_of_another_charset_is_compared_by_its_bytes() -> None:
+    evidence = healthy()
+    content = "é" * 10
+    digest = hashlib.sha256(content.encode("latin-1")).hexdigest()
+    answer = response(evidence, "static")
+    answer["item"]["sha256"] = digest
+    answer.update(content=content, content_type="text/css; charset=ISO-8859-1")
+    assert status_of(evidence, "served-by-nginx") == "pass"
+    answer.update(content="è" * 10)
+    assert status_of(evidence, "served-by-nginx") == "fail"
+
+
+def test_files_of_an_app_that_cannot_be_asked_are_not_compared() -> None:
+    evidence = healthy()
+    evidence["settings"]["answer"] = {"asked": False, "error": "no module", "config": {}}
+    assert status_of(evidence, "static-published") == "skip"
+
+
+def test_another_mode_is_told_and_is_no_unpublished_file() -> None:
+    evidence = healthy()
+    evidence["static"]["mended"] = 3
+    (check,) = [c for c in judge(evidence)["checks"] if c["id"] == "static-published"]
+    assert (check["status"], "of 3 owner, mode or time differ" in check["evidence"]) == (
+        "pass",
+        True,
+    )
+
+
+def test_a_scan_that_ran_out_of_time_is_told() -> None:
+    evidence = healthy()
+    evidence["nginx_access"][1]["samples"].update(checked=200, scanned=70000, complete=False)
+    (check,) = [c for c in judge(evidence)["checks"] if c["id"] == "nginx-reads-both"]
+    assert check["evidence"].endswith("200 files in them (of 70000 looked at in time, not of all)")
