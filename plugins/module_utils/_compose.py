@@ -68,7 +68,6 @@ class Service:
     :ivar environment: all of the app's env.
     :ivar gunicorn_file: our configuration of Gunicorn's.
     :ivar python: in the image, the Python that has Gunicorn and the app.
-    :ivar command: in place of Gunicorn; ``None`` runs that.
     :ivar media_root: a path that is the same on the host and in the container.
     :ivar sockets: directory of the host's that has an instance's directory.
     """
@@ -82,7 +81,6 @@ class Service:
     python: str
     media_root: str
     sockets: str
-    command: t.Sequence[str] | None = None
     volumes: t.Sequence[Volume] = ()
     networks: t.Sequence[str] = ()
     stop_seconds: int = 45
@@ -111,6 +109,7 @@ class Service:
         mounts = [
             Volume(self.media_root, self.media_root),
             Volume(os.path.join(self.sockets, instance), socket_directory(self.app)),
+            Volume(self.gunicorn_file, self.gunicorn_file, False),
             *self.volumes,
         ]
         service: Data = {
@@ -118,6 +117,8 @@ class Service:
             "labels": {_docker.APP_LABEL: self.app, _docker.INSTANCE_LABEL: instance},
             "user": f"{self.uid}:{self.gid}",
             "environment": dict(sorted(self.environment.items())),
+            # In place of an entry point of the image's: it might not pass this on.
+            "entrypoint": [self.python, "-m", "gunicorn", "--config", self.gunicorn_file],
             "init": True,
             "read_only": True,
             "tmpfs": ["/tmp"],
@@ -125,20 +126,8 @@ class Service:
             "security_opt": ["no-new-privileges:true"],
             "restart": "unless-stopped",
             "stop_grace_period": f"{self.stop_seconds}s",
+            "volumes": [_mount(volume) for volume in mounts],
         }
-        if self.command is None:
-            # In place of an entry point of the image's: it might not pass this on.
-            service["entrypoint"] = [
-                self.python,
-                "-m",
-                "gunicorn",
-                "--config",
-                self.gunicorn_file,
-            ]
-            mounts.append(Volume(self.gunicorn_file, self.gunicorn_file, False))
-        else:
-            service["command"] = list(self.command)
-        service["volumes"] = [_mount(volume) for volume in mounts]
         file: Data = {"services": {"app": service}}
         named = [volume.source for volume in self.volumes if volume.is_named]
         if named:
@@ -156,6 +145,11 @@ class Service:
 def socket_directory(app: str) -> str:
     """Return where a container has the directory of its socket."""
     return f"/run/{app}"
+
+
+def socket_path(sockets: str, app: str) -> str:
+    """Return the longest path that an instance's socket has on the host."""
+    return os.path.join(sockets, f"{app}-{'0' * 12}-{'0' * 6}", f"{app}.sock")
 
 
 def _mount(volume: Volume) -> Data:

@@ -140,8 +140,13 @@ class Containers:
         if not runs:
             self._make_directory(instance, service.uid, grp.getgrnam(group).gr_gid)
             path = os.path.join(releases.path(release), COMPOSE_FILE)
-            self.engine.compose(
-                f"--project-name={instance}", f"--file={path}", "up", "--detach", "--no-build"
+            self.engine.run(
+                "compose",
+                f"--project-name={instance}",
+                f"--file={path}",
+                "up",
+                "--detach",
+                "--no-build",
             )
         try:
             page = self._ask(instance, health)

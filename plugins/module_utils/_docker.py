@@ -44,8 +44,8 @@ class Engine:
         found = shutil.which("docker", path=_as_user.PATH)
         if found is None:
             raise NoEngineError(
-                "This host has no command docker. Install an engine and Compose "
-                "(Debian: docker.io and docker-compose), or set flask_app_runtime to 'virtualenv'."
+                "This host has no command docker. Install an engine and its plugin compose (Debian 13: "
+                "docker.io, docker-cli and docker-compose), or set flask_app_runtime to 'virtualenv'."
             )
         self.path = found
 
@@ -61,14 +61,10 @@ class Engine:
         """
         return self._run([self.path, *arguments], environ, timeout_seconds)
 
-    def compose(self, *arguments: str) -> str:
-        """Run a command of Compose's, version 2 or 1, and return what it printed."""
-        return self._run([*self.compose_command(), *arguments], None, None)
+    def require_compose(self) -> None:
+        """Do nothing where Compose is there.
 
-    def compose_command(self) -> list[str]:
-        """Return how Compose is called.
-
-        :raises NoEngineError: when it isn't there.
+        :raises NoEngineError: when it isn't.
         """
         done = subprocess.run(
             [self.path, "compose", "version"],
@@ -77,15 +73,14 @@ class Engine:
             env=environment(),
             check=False,
         )
-        if done.returncode == 0:
-            return [self.path, "compose"]
-        alone = shutil.which("docker-compose", path=_as_user.PATH)
-        if alone is None:
+        if done.returncode:
+            # docker-compose 1, which Debian 12 has, is not maintained:
+            # https://docs.docker.com/compose/releases/migrate/
             raise NoEngineError(
-                "This host has Docker but neither its plugin compose nor the command docker-compose. "
-                "Install one (Debian: docker-compose)."
+                "This host has Docker without its plugin compose (docker compose version fails). Install it "
+                "(Debian 13: docker-compose; elsewhere: docker-compose-plugin of Docker's own packages). "
+                "The command docker-compose, version 1, is not enough."
             )
-        return [alone]
 
     def _run(
         self,
@@ -182,7 +177,7 @@ def mounts_of(container: Facts) -> list[Facts]:
     found = [
         {
             "type": mount["Type"],
-            "source": mount.get("Name") or mount.get("Source", ""),
+            "source": mount.get("Source", ""),
             "target": mount["Destination"],
             "writable": bool(mount["RW"]),
         }

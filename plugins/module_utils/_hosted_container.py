@@ -28,7 +28,7 @@ def look_up(question: t.Mapping[str, t.Any] | None) -> tuple[_docker.Facts | Non
             if found is None:
                 return None, f"there is no container {name!r}"
             return _docker.facts_of(found), None
-        engine.compose_command()
+        engine.require_compose()
         instance = _container.current_instance(question["socket"])
         running = engine.containers(question["app"], instance) if instance else []
     except _docker.EngineError as error:

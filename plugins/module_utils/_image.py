@@ -73,7 +73,7 @@ def source_tag(app: str, fingerprint: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class ImageApp(_flask_app.FlaskApp):
-    """An app in an image, or in a running container.
+    """An app in an image.
 
     :ivar prefix: the command up to Python's own arguments.
     :ivar cleanup: ends what a question that got no answer has left.
@@ -160,10 +160,6 @@ class Question:
             image,
         ]
         return self._ask(prefix, lambda: _quietly(engine, "rm", "--force", "--volumes", name))
-
-    def of_container(self, engine: Engine, container: str) -> _flask_app.Answer:
-        """Ask in a running container, with the env that it has."""
-        return self._ask([engine.path, "exec", container, self.python], lambda: None)
 
     def _ask(self, prefix: t.Sequence[str], cleanup: t.Callable[[], None]) -> _flask_app.Answer:
         return ImageApp(

@@ -110,8 +110,6 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 FIRST_FREE_GID = 100
 # ip_unprivileged_port_start, ip(7)
 FIRST_FREE_PORT = 1024
-# Of the 107 that unix(7) allows, less "/APP-ID-SETTINGS" with the longest name.
-SOCKET_LIMIT_BYTES = 107 - 52
 
 
 @dataclasses.dataclass(frozen=True)
@@ -919,7 +917,8 @@ def _image_problems(values: Values) -> t.Iterator[Problem]:
 def _socket_problems(values: Values) -> t.Iterator[Problem]:
     bind, name = values["flask_app_bind"], values["flask_app_name"]
     path = bind.partition(":")[2] if bind.startswith("unix:") else ""
-    remedy = f"Leave it unset, or write a socket such as 'unix:/var/lib/{name}/{name}.sock'"
+    directory = posixpath.dirname(path)
+    remedy = f"Leave it unset, or write a socket such as 'unix:/var/lib/{name}-sockets/{name}.sock'"
     if not path:
         yield Problem(
             "flask_app_bind",
@@ -935,9 +934,21 @@ def _socket_problems(values: Values) -> t.Iterator[Problem]:
         yield Problem(
             "flask_app_bind", bind, f"the container's socket is called {name}.sock", remedy
         )
-    elif len(path) > SOCKET_LIMIT_BYTES:
+    elif not posixpath.basename(directory).startswith(name):
         yield Problem(
-            "flask_app_bind", bind, "with a directory for each container it is too long", remedy
+            "flask_app_bind",
+            bind,
+            f"its directory, {directory}, is given to root and Nginx alone (mode 0750), so it has to be "
+            f"the app's own and be named after it",
+            remedy,
+        )
+    elif len(_compose.socket_path(directory, name)) > SOCKET_PATH_BYTES:
+        yield Problem(
+            "flask_app_bind",
+            bind,
+            f"each container has a directory there, and a socket's path has {SOCKET_PATH_BYTES} "
+            "characters at most",
+            "Write a shorter path, or a shorter flask_app_name",
         )
 
 
@@ -1097,13 +1108,11 @@ def app_question(values: Values, virtualenv: str | None) -> tuple[str, dict[str,
         "user": settings["user"],
         "environment_files": [settings["secret_key_file"], settings["env_file"]],
     }
-    container = values.get("flask_app_container")
-    if is_image(values) or container:
+    if is_image(values):
         return "flask_image_info", {
             **common,
             "root": settings["root"],
             "release": posixpath.basename(virtualenv) if virtualenv else None,
-            "container": container,
             "name": settings["name"],
             "python": settings["container_python"],
             "media_root": values["flask_media_root"],
@@ -1346,7 +1355,7 @@ def _bind_holder_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iter
 
 def _own_socket_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     """Yield what only systemd, which opens sockets as root, can do."""
-    if host["service_manager"] == "systemd":
+    if host["service_manager"] == "systemd" or is_image(values):
         return
     found = BIND.match(values["flask_app_bind"])
     name = values["flask_app_name"]
@@ -1413,6 +1422,11 @@ def _service_files(values: Values) -> list[str]:
 def _app_directories(values: Values) -> dict[str, str]:
     """Return the directories that a managed app gets, each with the variable that tells where."""
     name = values["flask_app_name"]
+    if is_image(values):
+        return {
+            values["flask_app_root"]: "flask_app_root",
+            posixpath.dirname(values["flask_app_bind"].partition(":")[2]): "flask_app_bind",
+        }
     return {
         values["flask_app_root"]: "flask_app_root",
         f"/run/{name}": "flask_app_name",
@@ -1559,8 +1573,21 @@ def _known_release_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.It
 
 def _engine_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     error = host.get("engine_error")
-    if error and is_image(values):
-        yield Problem("flask_app_runtime", "compose", error.rstrip("."), "Nothing is installed")
+    former = [path for path in _service_files(values) if host["paths"].get(path) == "ours"]
+    if is_image(values) and former:
+        name = values["flask_app_name"]
+        yield Problem(
+            "flask_app_runtime",
+            "compose",
+            f"this host runs the app as a service ({former[0]}), which nobody would end",
+            f"End it (systemctl disable --now {name}.socket {name}.service) and remove {' '.join(former)}, "
+            "or leave flask_app_runtime unset",
+        )
+    elif error and is_image(values):
+        reason, _unused, remedy = error.partition(". ")
+        yield Problem(
+            "flask_app_runtime", "compose", reason, remedy.rstrip(".") or "See what it says"
+        )
     elif error and values.get("flask_app_container"):
         yield Problem(
             "flask_app_container",
@@ -1605,13 +1632,14 @@ def mount_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Pro
             )
         else:
             yield from _mount_problems(variable, mount["url"], values)
-        if mount["folder"] and overlap(mount["folder"], values["flask_media_root"]):
-            yield Problem(
-                "flask_media_root",
-                values["flask_media_root"],
-                f"it overlaps the app's static folder {mount['folder']}",
-                "Write a directory of its own",
-            )
+        for folder in (mount["folder"], mount.get("container_folder")):
+            if folder and overlap(folder, values["flask_media_root"]):
+                yield Problem(
+                    "flask_media_root",
+                    values["flask_media_root"],
+                    f"it overlaps the app's static folder {folder}",
+                    "Write a directory of its own",
+                )
 
 
 def _app_config_problems(values: Values, config: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:

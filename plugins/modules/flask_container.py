@@ -58,12 +58,6 @@ options:
     description: In the image, the Python that has Gunicorn and the app.
     type: str
     default: python3
-  command:
-    description:
-      - Arguments of the image's entry point, in place of Gunicorn by O(gunicorn_file).
-      - The app has to listen on C(/run/NAME/NAME.sock).
-    type: list
-    elements: str
   gunicorn_file:
     description: Gunicorn's configuration. Required with O(state=started).
     type: path
@@ -117,7 +111,7 @@ EXAMPLES = r"""
     root: /opt/gallery
     name: gallery
     release: "{{ release.id }}"
-    socket: /var/lib/gallery/gallery.sock
+    socket: /var/lib/gallery-sockets/gallery.sock
     user: gallery
     gunicorn_file: /etc/gallery/gunicorn.conf.py
     media_root: /var/www/gallery/media
@@ -129,7 +123,7 @@ EXAMPLES = r"""
     root: /opt/gallery
     name: gallery
     instance: "{{ container.instance }}"
-    socket: /var/lib/gallery/gallery.sock
+    socket: /var/lib/gallery-sockets/gallery.sock
 """
 
 RETURN = r"""
@@ -197,7 +191,6 @@ def main() -> None:
             "user": {"type": "str"},
             "socket_group": {"type": "str", "default": "www-data"},
             "python": {"type": "str", "default": "python3"},
-            "command": {"type": "list", "elements": "str"},
             "gunicorn_file": {"type": "path"},
             "environment_files": {"type": "list", "elements": "path", "default": []},
             "media_root": {"type": "path"},
@@ -254,7 +247,6 @@ def _start(module: AnsibleModule, containers: _container.Containers) -> Result:
                 "networks",
                 "gunicorn_file",
                 "python",
-                "command",
                 "media_root",
                 "stop_seconds",
             )

@@ -188,7 +188,7 @@ def main() -> None:
 
 def _make(module: AnsibleModule, releases: Releases) -> Result:
     engine = Engine()
-    engine.compose_command()
+    engine.require_compose()
     name, reference = module.params["name"], module.params["image"]
     built = False
     tag = None if reference else _image.source_tag(name, module.params["fingerprint"])

@@ -12,7 +12,6 @@ version_added: 0.1.0
 description:
   - Runs the image of a release once, as its service runs it, and asks the app for its static mounts and its config, as M(flaskworks.static_media.flask_app_info) does in a virtualenv.
   - The folders of the mounts are those of the copies that M(flaskworks.static_media.flask_image) has made on the host.
-  - With O(container) the app is asked in a container that runs, in that container's own env.
 attributes:
   check_mode:
     description: Can run in check mode and return the same.
@@ -27,9 +26,6 @@ options:
     required: true
   release:
     description: Name of the release. When unset the one in use is asked.
-    type: str
-  container:
-    description: Name of a container to ask in, in place of a release.
     type: str
   name:
     description: Name of the app.
@@ -127,7 +123,6 @@ def main() -> None:
         argument_spec={
             "root": {"type": "path", "required": True},
             "release": {"type": "str"},
-            "container": {"type": "str"},
             "name": {"type": "str", "required": True},
             "callable": {"type": "str", "required": True},
             "user": {"type": "str", "required": True},
@@ -153,11 +148,9 @@ def main() -> None:
 def _ask(module: AnsibleModule) -> _flask_app.Answer:
     parameters = dict(module.params)
     releases = Releases(parameters.pop("root"))
-    release, container = parameters.pop("release"), parameters.pop("container")
+    release = parameters.pop("release")
     question = _image.Question(**parameters)
     engine = Engine()
-    if container:
-        return question.of_container(engine, container)
     release = release or releases.current_id()
     if release is None or not releases.is_built(release):
         raise _flask_app.NotYetError(
