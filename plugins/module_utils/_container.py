@@ -133,11 +133,13 @@ class Containers:
         """
         with open(service.gunicorn_file, encoding="utf-8") as stream:
             instance = service.instance(stream.read())
+        self._refuse_ephemeral(service.media_root)
         changed = self.write(releases, release, _compose.text(service.file(instance)), apply)
         runs = self.is_running(instance)
         if not apply:
             return Started(instance, changed or not runs, None)
-        if not runs:
+        if changed or not runs:
+            # Where somebody has changed the file, Compose makes the container anew.
             self._make_directory(instance, service.uid, grp.getgrnam(group).gr_gid)
             path = os.path.join(releases.path(release), COMPOSE_FILE)
             self.engine.run(
@@ -156,6 +158,22 @@ class Containers:
                 self.remove(instance, service.stop_seconds)
             raise ContainerError(_refusal(release, str(error), log)) from error
         return Started(instance, changed or not runs, page)
+
+    def _refuse_ephemeral(self, media_root: str) -> None:
+        """Leave alone what has uploads in its own layer: they would go with it.
+
+        :raises ContainerError: saying how to save them.
+        """
+        paths = [media_root, os.path.realpath(media_root)]
+        for container in self.engine.containers(self.app):
+            if not _docker.keeps(_docker.mounts_of(container), paths):
+                name = container["Name"].lstrip("/")
+                raise ContainerError(
+                    f"The container {name} has not mounted {media_root}, so the uploads that it took are "
+                    "in its own layer, and would go with it. Copy them out "
+                    f"(docker cp --archive {name}:{media_root}/. {media_root}), end it (docker stop {name}; "
+                    f"docker rm {name}), and run the playbook again."
+                )
 
     def _make_directory(self, instance: str, uid: int, gid: int) -> None:
         path = os.path.join(self.sockets, instance)
@@ -218,7 +236,7 @@ class Containers:
         """End an instance, which may finish its requests, and take its container away."""
         for container in self.engine.containers(self.app, instance):
             self.engine.run("stop", f"--time={stop_seconds}", container["Id"])
-            self.engine.run("rm", "--force", "--volumes", container["Id"])
+            self.engine.run("rm", "--force", container["Id"])
         shutil.rmtree(os.path.join(self.sockets, instance), ignore_errors=True)
 
     def plan_pruning(self, releases: _release.Releases) -> list[str]:

@@ -191,6 +191,22 @@ def mounts_of(container: Facts) -> list[Facts]:
     return sorted(found, key=lambda mount: str(mount["target"]))
 
 
+def keeps(mounts: t.Iterable[Facts], paths: t.Iterable[str]) -> bool:
+    """Whether what a container writes to a directory of the host's outlives the container.
+
+    :param mounts: the container's.
+    :param paths: of the directory, as it is called and as it is behind its links.
+    """
+    return any(
+        mount["type"] in ("bind", "volume")
+        and mount["writable"]
+        and os.path.commonpath([mount["source"], path]) == os.path.normpath(mount["source"])
+        for mount in mounts
+        for path in paths
+        if mount["source"]
+    )
+
+
 def facts_of(container: Facts, proc: str = "/proc") -> Facts:
     """Return what a report needs of a container."""
     state, host = container["State"], container.get("HostConfig") or {}
