@@ -325,20 +325,20 @@ def extract(archive: tarfile.TarFile, target: str) -> list[str]:
     """Write the files and directories of an archive's one folder, with their times; and links within.
 
     Nothing is believed: whoever made the image could have it say anything. A link that leads out of
-    the folder means another file here than in the image.
+    the folder means another file here than in the image, and nothing is written through one.
 
     :return: the names of what was left out.
     """
+    target = os.path.realpath(target)
     left_out: list[str] = []
     directories: list[tuple[str, float]] = []
+    links: list[tuple[str, str]] = []
     for member in archive:
-        parts = [part for part in member.name.split("/") if part not in ("", ".")]
-        # The first is the folder's own name.
-        inner = parts[1:]
-        if ".." in parts or "\0" in member.name:
-            raise ImageError(f"{member.name!r} is no name of a file in a folder.")
-        path = os.path.join(target, *inner)
-        if member.isdir():
+        path = _place_of(member.name, target)
+        first = _place_of(member.linkname, target) if member.islnk() else path
+        if path is None or first is None:
+            left_out.append(member.name)
+        elif member.isdir():
             os.makedirs(path, mode=0o755, exist_ok=True)
             directories.append((path, member.mtime))
         elif member.isreg():
@@ -347,33 +347,35 @@ def extract(archive: tarfile.TarFile, target: str) -> list[str]:
                 shutil.copyfileobj(t.cast("t.IO[bytes]", stream), file)
             os.chmod(path, 0o644)
             os.utime(path, (member.mtime, member.mtime))
-        elif member.islnk() and _linked(member.linkname, target, parts):
-            os.link(t.cast(str, _linked(member.linkname, target, parts)), path)
-        elif member.issym() and _stays(member.linkname, inner):
+        elif member.islnk() and os.path.isfile(first) and not os.path.islink(first):
+            os.link(first, path)
+        elif member.issym():
             os.symlink(member.linkname, path)
+            links.append((path, member.name))
         else:
             left_out.append(member.name)
+    # Now that all are there: one link can lead out by way of another.
+    leading_out = [
+        (path, name) for path, name in links if not _contains(target, os.path.realpath(path))
+    ]
+    for path, name in leading_out:
+        os.unlink(path)
+        left_out.append(name)
     for path, mtime in reversed(directories):
         os.utime(path, (mtime, mtime))
     return left_out
 
 
-def _linked(name: str, target: str, parts: t.Sequence[str]) -> str | None:
-    """Return the file that a hard link of the archive's is another name of."""
-    first = [part for part in name.split("/") if part not in ("", ".")]
-    if ".." in first or not first or first[0] != parts[0]:
+def _place_of(name: str, target: str) -> str | None:
+    """Return where a member of an archive's one folder belongs; ``None`` if it is by way of a link."""
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    # The first is the folder's own name.
+    path = os.path.join(target, *parts[1:])
+    if ".." in parts or not parts or not _contains(target, path):
         return None
-    path = os.path.join(target, *first[1:])
-    return path if os.path.isfile(path) and not os.path.islink(path) else None
+    parent = path if path == target else os.path.dirname(path)
+    return path if os.path.realpath(parent) == parent else None
 
 
-def _stays(link: str, inner: t.Sequence[str]) -> bool:
-    """Whether a symbolic link at this place leads to something in the folder."""
-    if link.startswith("/"):
-        return False
-    depth = len(inner) - 1
-    for part in link.split("/"):
-        depth += {"": 0, ".": 0, "..": -1}.get(part, 1)
-        if depth < 0:
-            return False
-    return True
+def _contains(directory: str, path: str) -> bool:
+    return os.path.commonpath([directory, path]) == directory
