@@ -1,5 +1,7 @@
 """An app in a container: what outlives it, what a new image brings, and what is refused.
 
+The version of the example app that the inventory names, v0, is deployed.
+
 COMPOSE_DOCKERFILE  the Dockerfile that every version of the example app is given
 """
 
@@ -52,22 +54,13 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("versions")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def first(control: play.Control, versions: Path) -> str:
-    """The project of a version that is in use; what the inventory names is another."""
-    source = str(version(versions, "v0"))
-    control.variables["flask_app_source"] = source
-    control.deploy()
-    return source
-
-
 @pytest.fixture(scope="module")
-def saved(first: str, site: hosts.Site) -> dict[str, str]:
+def saved(site: hosts.Site) -> dict[str, str]:
     return uploads.save(site, 2)
 
 
 @pytest.fixture
-def nothing_changes(control: play.Control, first: str) -> Iterator[None]:
+def nothing_changes(control: play.Control) -> Iterator[None]:
     before = [the_container(control)["Id"], control.shell("readlink /opt/gallery/current")]
     yield
     assert [the_container(control)["Id"], control.shell("readlink /opt/gallery/current")] == before
@@ -97,7 +90,6 @@ def test_a_container_made_anew_has_the_uploads(
     done = control.converge()
     assert done.changed == promised.changed, done.output
     assert uploads.check(site, saved) == {}
-    assert control.converge().changed == 0
 
 
 def test_a_new_image_brings_new_css_while_visitors_come(
@@ -112,21 +104,22 @@ def test_a_new_image_brings_new_css_while_visitors_come(
     contents.add(load.published_static(host, site))
     with load.Load(site, contents, uploads_a_second=UPLOADS_A_SECOND) as visitors:
         visitors.revisit()
-        for marker in ("v1", "v2"):
-            project = version(versions, marker)
-            contents.add(load.static_of_project(project))
-            control.deploy(flask_app_source=str(project))
-            # Of the versions before too: pages loaded before the deploy ask for them.
-            visitors.revisit()
-            assert play.versions_of(visitors.assets()) == {marker}
-        control.run("rollback")
+        assert play.versions_of(visitors.assets()) == {"v0"}
+        project = version(versions, "v1")
+        contents.add(load.static_of_project(project))
+        control.deploy(flask_app_source=str(project))
+        # Also what pages that were loaded before the deploy ask for
         visitors.revisit()
         assert play.versions_of(visitors.assets()) == {"v1"}
+        back = control.run("rollback")
+        assert back.returncode == 0, back.output
+        visitors.revisit()
+        assert play.versions_of(visitors.assets()) == {"v0"}
         result = visitors.stop()
-    figures(f"2 deploys and a rollback under load: {result.line()}")
+    figures(f"a deploy and a rollback under load: {result.line()}")
     assert result.ok, str(result)
     assert uploads.check(site, saved) == {}
-    for marker in ("v0", "v1", "v2"):
+    for marker in ("v0", "v1"):
         path = f"/static/css/{marker}.css"
         assert uploads.fetch(site, path) == f"/* {marker} */\n".encode()
     # One container goes on, of the release in use.
@@ -206,6 +199,6 @@ def test_uploads_in_a_containers_own_layer_are_a_finding(
     assert the_container(control)["Name"] == f"/{name}"
 
     control.shell(f"docker stop {name} && docker rm {name}")
+    # Ends with the proof.
     control.converge()
-    assert control.run("verify").returncode == 0
     assert uploads.check(site, saved) == {}
