@@ -275,12 +275,15 @@ def environment(own: t.Mapping[str, str], virtualenv: str, home: str) -> dict[st
 
 
 class Masking:
-    """Hides the values of an environment in text, since every one may be a secret."""
+    """Hides the values of an environment in text, since every one may be a secret.
+
+    The path of something that is there is none, and what an app says of it is of use.
+    """
 
     def __init__(self, values: t.Iterable[str]) -> None:
         shapes: set[str] = set()
         for value in values:
-            shapes.update(_shapes(value))
+            shapes.update(shape for shape in _shapes(value) if not _is_path(shape))
         # The longest first, so that none leaves a part of another in sight.
         self._shapes = sorted(
             (shape for shape in shapes if len(shape) >= SECRET_LENGTH), key=len, reverse=True
@@ -296,6 +299,10 @@ class Masking:
         """Return the last lines of the text, masked and then cut, so that no secret is cut in two."""
         lines = self.apply(text).splitlines()[-OUTPUT_LINES:]
         return "\n".join(f"  {line[:LINE_LENGTH]}" for line in lines)
+
+
+def _is_path(text: str) -> bool:
+    return os.path.isabs(text) and os.path.lexists(text)
 
 
 def _shapes(value: str) -> t.Iterator[str]:

@@ -370,7 +370,7 @@ def heeds_forwarded_prefix(served: t.Any, app: t.Any) -> bool:
         seen.append(request.script_root)
         raise NotFound
 
-    headers = {"X-Forwarded-Prefix": f"/{PROBE}"}
+    headers = [("X-Forwarded-Prefix", f"/{PROBE}")]
     environ = EnvironBuilder(
         path=f"/{PROBE}", headers=headers, environ_base={"REMOTE_ADDR": "127.0.0.1"}
     ).get_environ()

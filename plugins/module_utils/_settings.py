@@ -165,7 +165,7 @@ def overlap(one: str, other: str) -> bool:
 def normalised(values: Values) -> dict[str, t.Any]:
     """Return the values with each path in its plain form, so that equal ones are equal strings.
 
-    One that climbs (``..``) is left as it is, to be refused: behind a link it leads elsewhere.
+    A port that is unset is that of the scheme. A path that climbs (``..``) is left as it is, to be refused: behind a link it leads elsewhere.
     """
     plain = {name: _plain(values[name]) for name in PATHS}
     bind = values["flask_app_bind"]
@@ -176,6 +176,8 @@ def normalised(values: Values) -> dict[str, t.Any]:
         plain["flask_static_mounts"] = [
             {**mount, "folder": _plain(mount.get("folder"))} for mount in mounts
         ]
+    if values.get("flask_site_port") is None:
+        plain["flask_site_port"] = DEFAULT_PORTS[values["flask_site_scheme"]]
     return {**values, **plain}
 
 

@@ -42,7 +42,7 @@ options:
   environment_files:
     description:
       - Env files of the app, as systemd reads them with C(EnvironmentFile=). A later one wins.
-      - They may be readable to root only. Their values are masked in what is shown of log and answer.
+      - They may be readable to root only. Their values are masked in what is shown of log and answer, paths that are there excepted.
     type: list
     elements: path
     default: []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import textwrap
@@ -403,12 +404,19 @@ def test_masking_hides_each_form_of_a_value() -> None:
     assert shown == "'********' ******** ******** ******** short"
 
 
+def test_masking_shows_what_an_app_says_of_a_path(tmp_path: Path) -> None:
+    absent = f"{tmp_path}/absent"
+    masking = Masking([str(tmp_path), json.dumps(str(tmp_path)), absent])
+    assert masking.apply(f"cannot read {tmp_path}") == f"cannot read {tmp_path}"
+    assert masking.apply(absent) == _flask_app.MASK
+
+
 @given(st.lists(st.text(min_size=6), min_size=1), st.text(), st.text())
 def test_no_masked_value_is_left(values: list[str], before: str, after: str) -> None:
     masking = Masking(values)
     for value in values:
-        # A mask may itself be a value.
-        if not set(value) <= {"*"}:
+        # A mask may itself be a value, and so may a path.
+        if not set(value) <= {"*"} and not os.path.lexists(value):
             shown = masking.apply(f"{before}{value}{after}")
             assert value not in shown or value in f"{before}{_flask_app.MASK}{after}"
 

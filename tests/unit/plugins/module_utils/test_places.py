@@ -171,6 +171,13 @@ def test_a_guest_is_asked_as_the_server_that_it_is_put_into() -> None:
     assert (values["flask_site_scheme"], values["flask_site_port"]) == ("https", 443)
 
 
+@pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("https", 443)])
+def test_a_port_that_is_unset_is_the_schemes(scheme: str, port: int) -> None:
+    unset = description(flask_site_scheme=scheme, flask_site_port=None)
+    assert _settings.normalised(unset)["flask_site_port"] == port
+    assert _settings.normalised({**unset, "flask_site_port": 8080})["flask_site_port"] == 8080
+
+
 @pytest.mark.parametrize(("timeout", "seconds"), [(1, 60), (30, 60), (55, 60), (120, 125)])
 def test_nginx_waits_for_gunicorn(timeout: int, seconds: int) -> None:
     values = description(flask_app_gunicorn_timeout_seconds=timeout)

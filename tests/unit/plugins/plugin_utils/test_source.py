@@ -206,10 +206,13 @@ def test_a_branch_may_have_slashes_and_a_path_an_at(repository: Path) -> None:
 def test_the_version_is_what_follows_the_last_at_of_the_path(
     monkeypatch: pytest.MonkeyPatch, text: str, url: str, ref: str
 ) -> None:
-    asked: list[tuple[str, str]] = []
-    monkeypatch.setattr(
-        _source, "_resolve_commit", lambda *arguments: asked.append(arguments) or "0" * 40
-    )
+    asked: list[tuple[str, ...]] = []
+
+    def resolve_commit(*arguments: str) -> str:
+        asked.append(arguments)
+        return "0" * 40
+
+    monkeypatch.setattr(_source, "_resolve_commit", resolve_commit)
     assert _source.identify(text).location == url
     assert asked == [(url, ref)]
 
