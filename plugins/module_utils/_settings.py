@@ -165,10 +165,12 @@ def overlap(one: str, other: str) -> bool:
 def normalised(values: Values) -> dict[str, t.Any]:
     """Return the values with each path in its plain form, so that equal ones are equal strings.
 
-    A port that is unset is that of the scheme. A path that climbs (``..``) is left as it is, to be refused: behind a link it leads elsewhere.
+    What is unset and follows from others is set: the port, and where the app listens. A path that
+    climbs (``..``) is left as it is, to be refused: behind a link it leads elsewhere.
     """
     plain = {name: _plain(values[name]) for name in PATHS}
-    bind = values["flask_app_bind"]
+    bind = values.get("flask_app_bind") or _default_bind(values)
+    plain["flask_app_bind"] = bind
     if bind.startswith("unix:"):
         plain["flask_app_bind"] = "unix:" + _plain(bind[len("unix:") :])
     mounts = values.get("flask_static_mounts")
@@ -179,6 +181,13 @@ def normalised(values: Values) -> dict[str, t.Any]:
     if values.get("flask_site_port") is None:
         plain["flask_site_port"] = DEFAULT_PORTS[values["flask_site_scheme"]]
     return {**values, **plain}
+
+
+def _default_bind(values: Values) -> str:
+    name = values["flask_app_name"]
+    # The engine starts containers at boot, before anybody has made a directory in /run.
+    directory = f"/var/lib/{name}-sockets" if is_image(values) else f"/run/{name}"
+    return f"unix:{directory}/{name}.sock"
 
 
 def _plain(path: t.Any) -> t.Any:

@@ -232,6 +232,13 @@ def test_uploads_are_not_mounted_over_the_images_static_files() -> None:
     assert "flask_media_root" in {problem.variable for problem in problems}
 
 
+def test_an_unset_socket_outlives_a_boot_where_the_engine_needs_it() -> None:
+    unset = {**image(), "flask_app_bind": None}
+    assert _settings.normalised(unset)["flask_app_bind"] == SOCKET
+    bare = {**description(), "flask_app_bind": None}
+    assert _settings.normalised(bare)["flask_app_bind"] == "unix:/run/gallery/gallery.sock"
+
+
 def test_the_app_is_asked_in_its_image() -> None:
     module, question = _settings.app_question(image(), "/opt/gallery/releases/3f1c0a9be2d4")
     assert (module, question["release"]) == ("flask_image_info", "3f1c0a9be2d4")
