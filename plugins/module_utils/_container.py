@@ -263,7 +263,13 @@ class Containers:
             _image.repository(self.app),
         )
         rows = [line.split() for line in found.splitlines()]
-        return sorted(tag for tag, image in rows if image not in kept)
+        return sorted(
+            tag
+            for tag, image in rows
+            if image not in kept
+            # The engine keeps what a container of somebody's needs.
+            and not self.engine.run("ps", "--all", "--quiet", f"--filter=ancestor={image}")
+        )
 
     def _unneeded_directories(self) -> list[str]:
         kept = {*self.instances(), self.current()}

@@ -11,8 +11,8 @@ ROOT/releases/ID/image/PATH/   a static folder of the image's
 ROOT/releases/ID/compose.yml   how its container is run
 ROOT/releases/ID/release.json  the record, which names the image
 
-An image that a release needs has a tag of ours, flaskworks/APP:ID, so that no pruning of the
-engine's takes it away.
+An image that a release needs has a tag of ours, flaskworks/APP:ID, so that it is not dangling when
+its own tag has gone to the next.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ description:
   - A release is named after its image. Nothing is switched, and no container is left behind.
 attributes:
   check_mode:
-    description: Can run in check mode and tell what would change. An image that isn't there yet is not pulled or built, and so not named.
+    description: Can run in check mode and tell what would change.
+    details: An image that isn't there yet is not pulled or built, and so not named.
     support: partial
   diff_mode:
     description: Shows the release before and after.

@@ -8,7 +8,11 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _container, _docker
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _container,
+    _docker,
+    _release,
+)
 
 MEDIA = "/var/www/gallery/media"
 
@@ -33,6 +37,8 @@ class Engine:
 
     found: list[dict[str, t.Any]]
     commands: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
+    tags: dict[str, str] = dataclasses.field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
     def containers(self, app: str, instance: str | None = None) -> list[dict[str, t.Any]]:
         return [
@@ -45,6 +51,12 @@ class Engine:
         self.commands.append(arguments)
         if arguments[0] == "rm":
             self.found = [each for each in self.found if each["Id"] != arguments[-1]]
+        if arguments[:2] == ("image", "ls"):
+            return "".join(f"{tag} {image}\n" for tag, image in self.tags.items())
+        if arguments[:2] == ("image", "rm"):
+            del self.tags[arguments[2]]
+        if arguments[0] == "ps" and arguments[-1].partition("ancestor=")[2] in self.others:
+            return "5b1f0c7a90de\n"
         return ""
 
 
@@ -82,6 +94,30 @@ def test_volumes_of_a_container_that_is_ended_are_not(tmp_path: Path) -> None:
     subject = containers(tmp_path, container("gallery-1"))
     subject.remove("gallery-1", 30)
     assert not [command for command in told(subject) if "--volumes" in command]
+
+
+def test_only_what_no_release_and_no_container_needs_is_pruned(tmp_path: Path) -> None:
+    sockets, root = tmp_path / "sockets", tmp_path / "root"
+    for name in ("gallery-1", "gallery-2", "gallery-3", "others"):
+        (sockets / name).mkdir(parents=True)
+    (root / "releases/3f1c0a9be2d4").mkdir(parents=True)
+    releases = _release.Releases(str(root))
+    releases.write_record("3f1c0a9be2d4", {"id": "3f1c0a9be2d4", "image": "sha256:kept"})
+    subject = containers(sockets, container("gallery-1"))
+    os.symlink("gallery-2/gallery.sock", subject.link)
+    engine = t.cast(Engine, subject.engine)
+    engine.tags = {"flaskworks/gallery:1": "sha256:kept", "flaskworks/gallery:2": "sha256:gone"}
+    engine.tags["flaskworks/gallery:3"] = "sha256:others"
+    engine.others = ("sha256:others",)
+    gone = ["flaskworks/gallery:2", str(sockets / "gallery-3")]
+    assert subject.plan_pruning(releases) == gone
+    assert subject.prune(releases) == gone
+    assert sorted(path.name for path in sockets.iterdir() if path.is_dir()) == [
+        "gallery-1",
+        "gallery-2",
+        "others",
+    ]
+    assert subject.plan_pruning(releases) == []
 
 
 @pytest.mark.parametrize(
