@@ -9,7 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _image
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _image, _release
 
 Member = tuple[str, str, str]
 
@@ -134,6 +134,6 @@ def test_folders_are_where_the_host_has_their_copies() -> None:
 
 
 def test_a_release_that_is_a_virtualenv_is_no_image(tmp_path: Path) -> None:
-    releases = _image._release.Releases(str(tmp_path))
+    releases = _release.Releases(str(tmp_path))
     with pytest.raises(_image.ImageError, match="is no release of an image"):
         _image.image_of(releases, "3f1c0a9be2d4")
