@@ -159,6 +159,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "bind": values["flask_app_bind"],
                 "service": values["flask_app_name"],
                 "root": values["flask_app_root"],
+                "container": _settings.container_question(values),
                 "users": [values["flask_app_user"], values["flask_site_nginx_user"]],
                 "groups": [values["flask_app_group"]],
                 "directories": [values["flask_static_root"], values["flask_media_root"]],
@@ -176,29 +177,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     ) -> dict[str, t.Any]:
         if values.get("flask_static_mounts"):
             return _settings.described_app(values["flask_static_mounts"])
-        settings = _settings.resolve(values)["app"]
-        virtualenv = arguments["virtualenv"] or settings["virtualenv"]
-        directory = settings["directory"]
-        if directory == settings["virtualenv"]:
-            directory = virtualenv
+        module, question = _settings.app_question(values, arguments["virtualenv"])
+        if not _settings.is_image(values):
+            is_checked = self._task.check_mode and arguments["on_contradiction"] == "fail"
+            question = {
+                **question,
+                "process_id": process_id if arguments["as_it_runs"] else None,
+                "require_environment_files": not arguments["as_it_runs"],
+                # A check run has not written the env file that a run would ask the app with.
+                "environment": _settings.derived_env(values) if is_checked else {},
+            }
         try:
-            answer = self._ask(
-                "flask_app_info",
-                {
-                    "virtualenv": virtualenv,
-                    "callable": settings["callable"],
-                    "user": settings["user"],
-                    "directory": directory,
-                    "environment_files": [settings["secret_key_file"], settings["env_file"]],
-                    "process_id": process_id if arguments["as_it_runs"] else None,
-                    "require_environment_files": not arguments["as_it_runs"],
-                    # A check run has not written the env file that a run would ask the app with.
-                    "environment": _settings.derived_env(values)
-                    if self._task.check_mode and arguments["on_contradiction"] == "fail"
-                    else {},
-                },
-                variables,
-            )
+            answer = self._ask(module, question, variables)
         except AnsibleActionFail as failure:
             if arguments["on_contradiction"] == "fail":
                 raise

@@ -23,6 +23,8 @@ import posixpath
 import re
 import typing as t
 
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _compose
+
 Values = t.Mapping[str, t.Any]
 Settings = dict[str, t.Any]
 
@@ -164,10 +166,12 @@ def overlap(one: str, other: str) -> bool:
 def normalised(values: Values) -> dict[str, t.Any]:
     """Return the values with each path in its plain form, so that equal ones are equal strings.
 
-    A port that is unset is that of the scheme. A path that climbs (``..``) is left as it is, to be refused: behind a link it leads elsewhere.
+    What is unset and follows from others is set: the port, and where the app listens. A path that
+    climbs (``..``) is left as it is, to be refused: behind a link it leads elsewhere.
     """
     plain = {name: _plain(values[name]) for name in PATHS}
-    bind = values["flask_app_bind"]
+    bind = values.get("flask_app_bind") or _default_bind(values)
+    plain["flask_app_bind"] = bind
     if bind.startswith("unix:"):
         plain["flask_app_bind"] = "unix:" + _plain(bind[len("unix:") :])
     mounts = values.get("flask_static_mounts")
@@ -178,6 +182,13 @@ def normalised(values: Values) -> dict[str, t.Any]:
     if values.get("flask_site_port") is None:
         plain["flask_site_port"] = DEFAULT_PORTS[values["flask_site_scheme"]]
     return {**values, **plain}
+
+
+def _default_bind(values: Values) -> str:
+    name = values["flask_app_name"]
+    # The engine starts containers at boot, before anybody has made a directory in /run.
+    directory = f"/var/lib/{name}-sockets" if is_image(values) else f"/run/{name}"
+    return f"unix:{directory}/{name}.sock"
 
 
 def _plain(path: t.Any) -> t.Any:
@@ -200,6 +211,7 @@ def description_problems(values: Values) -> list[Problem]:
         *_env_problems(values),
         *_release_problems(values),
         *_adoption_problems(values),
+        *_container_problems(values),
     ]
     if not any(problem.variable.endswith("_root") for problem in problems):
         problems += _root_problems(values)
@@ -231,8 +243,10 @@ def _name_problems(values: Values) -> t.Iterator[Problem]:
             "Gunicorn can't read it",
             "Write 'module:app' or 'module:create_app()'",
         )
-    if values["flask_app_service"] == "managed" and not (
-        values.get("flask_app_source") or values.get("flask_app_release")
+    if (
+        values["flask_app_service"] == "managed"
+        and not is_image(values)
+        and not (values.get("flask_app_source") or values.get("flask_app_release"))
     ):
         yield Problem(
             "flask_app_source",
@@ -922,6 +936,173 @@ def _former_mount_problems(url: str, mount_url: str) -> t.Iterator[Problem]:
         )
 
 
+def _container_problems(values: Values) -> t.Iterator[Problem]:
+    image, container = values.get("flask_app_image"), values.get("flask_app_container")
+    if container is not None and values["flask_app_service"] != "external":
+        yield Problem(
+            "flask_app_container",
+            container,
+            "it names a container of yours, and flask_app_service is 'managed'",
+            "Leave it unset, or set flask_app_service to 'external'",
+        )
+    elif container is not None and not _compose.NETWORK.match(container):
+        yield Problem(
+            "flask_app_container", container, "it is no name of a container", "Write its name"
+        )
+    if values["flask_app_runtime"] != "compose":
+        if image is not None:
+            yield Problem(
+                "flask_app_image",
+                image,
+                f"flask_app_runtime is {values['flask_app_runtime']!r}, which runs no image",
+                "Set flask_app_runtime to 'compose'",
+            )
+        return
+    if values["flask_app_service"] != "managed":
+        yield Problem(
+            "flask_app_runtime",
+            "compose",
+            f"flask_app_service is {values['flask_app_service']!r}: the container is run by other means",
+            "Leave it unset, and set flask_app_container to the name of your container",
+        )
+        return
+    yield from _image_problems(values)
+    yield from _socket_problems(values)
+    for text in values["flask_app_container_volumes"]:
+        yield from _volume_problems(text, values)
+    for network in values["flask_app_container_networks"]:
+        if not _compose.NETWORK.match(network):
+            yield Problem(
+                "flask_app_container_networks",
+                network,
+                "it is no name of a network",
+                "Write names that docker network ls lists",
+            )
+
+
+def _image_problems(values: Values) -> t.Iterator[Problem]:
+    image, source = values.get("flask_app_image"), values.get("flask_app_source")
+    if not (image or source or values.get("flask_app_release")):
+        yield Problem(
+            "flask_app_image",
+            image,
+            "there is nothing to run",
+            "Write the reference of an image, or set flask_app_source to a project that has a Dockerfile",
+        )
+    elif image and source:
+        yield Problem(
+            "flask_app_image",
+            image,
+            f"flask_app_source is {source!r}: an image is either there or built",
+            "Leave one of them unset",
+        )
+    elif image and not _compose.IMAGE.match(image):
+        yield Problem(
+            "flask_app_image",
+            image,
+            "it is no reference of an image",
+            "Write one such as 'registry.example.com/gallery:1.4'",
+        )
+    if values["flask_static_fingerprint"]:
+        yield Problem(
+            "flask_static_fingerprint",
+            True,
+            "the names would be made after the container has started, and it is read-only",
+            "Make them when the image is built (Flask-Static-Digest, Vite), or leave it unset",
+        )
+
+
+def _socket_problems(values: Values) -> t.Iterator[Problem]:
+    bind, name = values["flask_app_bind"], values["flask_app_name"]
+    path = bind.partition(":")[2] if bind.startswith("unix:") else ""
+    directory = posixpath.dirname(path)
+    remedy = f"Leave it unset, or write a socket such as 'unix:/var/lib/{name}-sockets/{name}.sock'"
+    if not path:
+        yield Problem(
+            "flask_app_bind",
+            bind,
+            "two containers can't publish one port, so the next could not start beside the one in use; "
+            "and Gunicorn heeds X-Forwarded-Proto from a socket but not from the engine's bridge",
+            remedy,
+        )
+    elif any(contains(unfit, path) for unfit in ("/run", "/var/run", "/tmp", "/var/tmp")):
+        # The engine starts containers again at boot, before anybody has made this directory.
+        yield Problem("flask_app_bind", bind, "that directory is emptied at boot", remedy)
+    elif posixpath.basename(path) != f"{name}.sock":
+        yield Problem(
+            "flask_app_bind", bind, f"the container's socket is called {name}.sock", remedy
+        )
+    elif not posixpath.basename(directory).startswith(name):
+        yield Problem(
+            "flask_app_bind",
+            bind,
+            f"its directory, {directory}, is given to root and Nginx alone (mode 0750), so it has to be "
+            f"the app's own and be named after it",
+            remedy,
+        )
+    elif len(_compose.socket_path(directory, name)) > SOCKET_PATH_BYTES:
+        yield Problem(
+            "flask_app_bind",
+            bind,
+            f"each container has a directory there, and a socket's path has {SOCKET_PATH_BYTES} "
+            "characters at most",
+            "Write a shorter path, or a shorter flask_app_name",
+        )
+
+
+def _volume_problems(text: str, values: Values) -> t.Iterator[Problem]:
+    variable = "flask_app_container_volumes"
+    try:
+        volume = _compose.Volume.parse(text)
+    except ValueError as error:
+        yield Problem(
+            variable, text, str(error), "Write '/path/on/the/host:/path/in/the/container:ro'"
+        )
+        return
+    media = values["flask_media_root"]
+    taken = {
+        media: "the uploads are there: the app would write to one place while Nginx serves another",
+        _compose.socket_directory(values["flask_app_name"]): "the app's socket is there",
+    }
+    for path, reason in taken.items():
+        if overlap(volume.target, path):
+            yield Problem(variable, text, reason, "Write another target")
+            return
+    if contains(volume.source, "/run/docker.sock") or contains(
+        volume.source, "/var/run/docker.sock"
+    ):
+        yield Problem(
+            variable,
+            text,
+            "who writes to the engine's socket is root on this host",
+            "Leave it out",
+        )
+
+
+def volume_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    """Yield the volumes that hide static files of the image.
+
+    :param app: the answer of the module ``flask_image_info``.
+    """
+    if not is_image(values):
+        return
+    for text in values["flask_app_container_volumes"]:
+        volume = _compose.Volume.parse(text)
+        for mount in app["mounts"]:
+            folder = mount.get("container_folder")
+            if folder and overlap(volume.target, folder):
+                kind = "named volume" if volume.is_named else "directory"
+                yield Problem(
+                    "flask_app_container_volumes",
+                    text,
+                    f"the app's static folder {folder} (endpoint {mount['endpoint']!r}) would be hidden by a "
+                    f"{kind}, and stay as it is whatever a new image brings: the engine fills a named volume "
+                    "once, when it is empty, and a directory never",
+                    "Leave it out: static files are in the image, and are published from there",
+                )
+                break
+
+
 def _inline_type_problems(types: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     for mime_type, extensions in types.items():
         if not re.match(r"[a-z]+/[a-z0-9.+-]+\Z", mime_type):
@@ -1012,6 +1193,53 @@ def _env_problems(values: Values) -> t.Iterator[Problem]:
                 "it has a line break or another control character",
                 "Write it on one line, for instance encoded in base64",
             )
+
+
+def app_question(values: Values, virtualenv: str | None) -> tuple[str, dict[str, t.Any]]:
+    """Return the module that asks the app what it is, and its arguments.
+
+    :param virtualenv: of a release that is not in use yet. That of an image is its directory.
+    """
+    settings = resolve(values)["app"]
+    common = {
+        "callable": settings["callable"],
+        "user": settings["user"],
+        "environment_files": [settings["secret_key_file"], settings["env_file"]],
+    }
+    if is_image(values):
+        return "flask_image_info", {
+            **common,
+            "root": settings["root"],
+            "release": posixpath.basename(virtualenv) if virtualenv else None,
+            "name": settings["name"],
+            "python": settings["container_python"],
+            "media_root": values["flask_media_root"],
+            "networks": settings["container_networks"],
+        }
+    virtualenv = virtualenv or settings["virtualenv"]
+    directory = settings["directory"]
+    if directory == settings["virtualenv"]:
+        directory = virtualenv
+    return "flask_app_info", {**common, "virtualenv": virtualenv, "directory": directory}
+
+
+def is_image(values: Values) -> bool:
+    """Whether the collection runs the app from an image."""
+    return bool(
+        values["flask_app_runtime"] == "compose" and values["flask_app_service"] == "managed"
+    )
+
+
+def container_question(values: Values) -> dict[str, t.Any] | None:
+    """Return which container the app runs in, as ``flask_host_info`` takes it."""
+    if values.get("flask_app_container"):
+        return {"container": values["flask_app_container"]}
+    if is_image(values):
+        return {
+            "app": values["flask_app_name"],
+            "socket": values["flask_app_bind"].partition(":")[2],
+        }
+    return None
 
 
 def _static_manifest(values: Values) -> str:
@@ -1186,6 +1414,7 @@ def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> list[Problem]:
         *_directory_problems(values, host),
         *_known_release_problems(values, host),
         *_current_problems(values, host),
+        *_engine_problems(values, host),
     ]
 
 
@@ -1231,7 +1460,7 @@ def _bind_holder_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iter
 
 def _own_socket_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     """Yield what only systemd, which opens sockets as root, can do."""
-    if host["service_manager"] == "systemd":
+    if host["service_manager"] == "systemd" or is_image(values):
         return
     found = BIND.match(values["flask_app_bind"])
     name = values["flask_app_name"]
@@ -1298,6 +1527,11 @@ def _service_files(values: Values) -> list[str]:
 def _app_directories(values: Values) -> dict[str, str]:
     """Return the directories that a managed app gets, each with the variable that tells where."""
     name = values["flask_app_name"]
+    if is_image(values):
+        return {
+            values["flask_app_root"]: "flask_app_root",
+            posixpath.dirname(values["flask_app_bind"].partition(":")[2]): "flask_app_bind",
+        }
     return {
         values["flask_app_root"]: "flask_app_root",
         f"/run/{name}": "flask_app_name",
@@ -1456,6 +1690,32 @@ def _current_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator
     )
 
 
+def _engine_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    error = host.get("engine_error")
+    former = [path for path in _service_files(values) if host["paths"].get(path) == "ours"]
+    if is_image(values) and former:
+        name = values["flask_app_name"]
+        yield Problem(
+            "flask_app_runtime",
+            "compose",
+            f"this host runs the app as a service ({former[0]}), which nobody would end",
+            f"End it (systemctl disable --now {name}.socket {name}.service) and remove {' '.join(former)}, "
+            "or leave flask_app_runtime unset",
+        )
+    elif error and is_image(values):
+        reason, _unused, remedy = error.partition(". ")
+        yield Problem(
+            "flask_app_runtime", "compose", reason, remedy.rstrip(".") or "See what it says"
+        )
+    elif error and values.get("flask_app_container"):
+        yield Problem(
+            "flask_app_container",
+            values["flask_app_container"],
+            error.rstrip("."),
+            "Write the name of a container that docker ps lists, or leave it unset",
+        )
+
+
 def app_problems(values: Values, app: t.Mapping[str, t.Any]) -> list[Problem]:
     """Return where the app's own answer contradicts the description.
 
@@ -1463,6 +1723,7 @@ def app_problems(values: Values, app: t.Mapping[str, t.Any]) -> list[Problem]:
     """
     return [
         *mount_problems(values, app),
+        *volume_problems(values, app),
         *_app_config_problems(values, app["config"]),
         *_prefix_problems(values, app),
     ]
@@ -1492,13 +1753,14 @@ def mount_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Pro
             yield from _mount_problems(variable, mount["url"], values)
             for url in values["flask_media_former_urls"]:
                 yield from _former_mount_problems(url, mount["url"])
-        if mount["folder"] and overlap(mount["folder"], values["flask_media_root"]):
-            yield Problem(
-                "flask_media_root",
-                values["flask_media_root"],
-                f"it overlaps the app's static folder {mount['folder']}",
-                "Write a directory of its own",
-            )
+        for folder in (mount["folder"], mount.get("container_folder")):
+            if folder and overlap(folder, values["flask_media_root"]):
+                yield Problem(
+                    "flask_media_root",
+                    values["flask_media_root"],
+                    f"it overlaps the app's static folder {folder}",
+                    "Write a directory of its own",
+                )
 
 
 def _app_config_problems(values: Values, config: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
