@@ -37,7 +37,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = ROOT / ".ansible/collections"
-FILES_A_DIRECTORY = 1000
 WRONG_EVERY = 100
 OWNER, GROUP = "nobody", "www-data"
 DIRECTORY_MODE, FILE_MODE = 0o2750, 0o640
@@ -53,10 +52,9 @@ class Result:
     is_multiplied: bool
 
 
-def make_tree(directory: Path, files: int) -> None:
-    """Empty files, right ones, in directories of a thousand, or in a single one."""
+def make_tree(directory: Path, files: int, per_directory: int) -> None:
+    """Make empty files, as they should be."""
     uid, gid = ids()
-    per_directory = FILES_A_DIRECTORY
     for first in range(0, files, per_directory):
         parent = directory / f"{first // per_directory:04}"
         parent.mkdir(parents=True)
@@ -217,9 +215,11 @@ def table(results: Sequence[Result]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--files-a-directory", type=int, default=1000)
     parser.add_argument("--recurse-files", type=int, default=100_000, help=f"most for {RECURSE}")
     parser.add_argument("--times", type=int, default=3, help="how often each is measured")
     parser.add_argument("--directory", type=Path, help="where to work; on the disk to measure")
+    parser.add_argument("--only", action="append", choices=CONTENDERS, help="contender to run")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args()
     if os.geteuid() != 0:
@@ -227,7 +227,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="benchmark-", dir=options.directory) as directory:
         scratch = Path(directory)
         tree, part = scratch / "tree", scratch / "part"
-        make_tree(tree, options.files)
+        make_tree(tree, options.files, options.files_a_directory)
         print(
             f"{options.files} files, {len(os.sched_getaffinity(0))} processors,"
             f" load {os.getloadavg()[0]:.1f}\n",
@@ -235,10 +235,13 @@ def main() -> None:
         )
         results: list[Result] = []
         for name in CONTENDERS:
+            # The ratios are to it.
+            if options.only and name not in (BASELINE, *options.only):
+                continue
             where, factor = tree, 1.0
             if name == RECURSE and options.recurse_files < options.files:
                 where, factor = part, options.files / options.recurse_files
-                make_tree(part, options.recurse_files)
+                make_tree(part, options.recurse_files, options.files_a_directory)
             found = contend(name, where, scratch, options.times, factor)
             results += found
             print("\n".join(table(results).splitlines()[-len(found) :]), flush=True)
