@@ -418,9 +418,10 @@ class _Walk:
         if error.errno == errno.EROFS:
             self._read_only()
         problems = self._report.problems
-        problems.add(frame, name)
+        problems.count += 1
         if problems.count <= PROBLEMS_SHOWN:
-            problems.first[-1] += f": {error.strerror}. {_advice(error.errno)}"
+            path = _shown(os.path.normpath(os.path.join(self._path, frame.path(name))))
+            problems.first.append(f"{path}: {error.strerror}. {_advice(error.errno)}")
 
     def _read_only(self) -> t.NoReturn:
         raise TreePermissionsError(
@@ -431,7 +432,7 @@ class _Walk:
 
     def _failure(self) -> str:
         report = self._report
-        count, first = report.problems.count, report.problems.first[:PROBLEMS_SHOWN]
+        count, first = report.problems.count, report.problems.first
         done = "would be" if self._is_plan else "were"
         hidden = [f"And {count - len(first)} more of the kind."] if count > len(first) else []
         summary = (

@@ -753,7 +753,7 @@ def test_what_cannot_be_changed_is_told_after_the_rest_is(
     with pytest.raises(TreePermissionsError, match=advice) as caught:
         apply(str(tree), WANTED)
     assert f"1 of what is below {tree}" in str(caught.value)
-    assert f"sub/c.png: {os.strerror(number)}." in str(caught.value)
+    assert f"\n{tree}/sub/c.png: {os.strerror(number)}." in str(caught.value)
     assert caught.value.report is not None
     assert paths(caught.value.report) == ["d.png", "sub/", "sub/b.png"]
     assert looks(tree / "d.png") == FILE
