@@ -228,19 +228,17 @@ def main() -> None:
 
 
 def _wanted(params: dict[str, t.Any], is_check_mode: bool) -> Wanted:
-    grants = params["acl"]
+    owner, group, grants = params["owner"], params["group"], params["acl"]
     return Wanted(
-        _id("owner", params["owner"], True, is_check_mode),
-        _id("group", params["group"], False, is_check_mode),
+        None if owner is None else _id("owner", owner, True, is_check_mode),
+        None if group is None else _id("group", group, False, is_check_mode),
         _mode("directory_mode", params["directory_mode"], "2750"),
         _mode("file_mode", params["file_mode"], "0640"),
         None if grants is None else _grants(grants, is_check_mode),
     )
 
 
-def _id(option: str, name: str | None, is_user: bool, is_check_mode: bool) -> int | None:
-    if name is None:
-        return None
+def _id(option: str, name: str, is_user: bool, is_check_mode: bool) -> int:
     try:
         return pwd.getpwnam(name).pw_uid if is_user else grp.getgrnam(name).gr_gid
     except KeyError:
@@ -291,7 +289,6 @@ def _grants(items: list[dict[str, str]], is_check_mode: bool) -> tuple[Grant, ..
             )
         is_user = item["etype"] == "user"
         who = _id(f"{option}.entity", item["entity"], is_user, is_check_mode)
-        assert who is not None
         if (is_user, who) in seen and who != TO_COME:
             raise TreePermissionsError(
                 f"{option}: {item['etype']} {item['entity']} is there before. Write all of its "
