@@ -170,6 +170,7 @@ paths:
 """
 
 import grp
+import os
 import pwd
 import re
 import typing as t
@@ -186,6 +187,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._tree_perm
     plan,
 )
 
+MOST_WORKERS = 4
 PROTECTED_HARDLINKS = "/proc/sys/fs/protected_hardlinks"
 
 
@@ -218,13 +220,18 @@ def main() -> None:
         if module.check_mode and not exists(path):
             report = Report()
         else:
-            report = (plan if module.check_mode else apply)(path, wanted)
+            report = (plan if module.check_mode else apply)(path, wanted, _workers())
     except TreePermissionsError as error:
         done = error.report or Report()
         _warn(module, done)
         module.fail_json(msg=str(error), **_answer(done, module.check_mode))
     _warn(module, report)
     module.exit_json(**_answer(report, False))
+
+
+def _workers() -> int:
+    # Each reads all directories, so more of them gain little.
+    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
 
 
 def _wanted(params: dict[str, t.Any], is_check_mode: bool) -> Wanted:
