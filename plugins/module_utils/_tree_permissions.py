@@ -12,7 +12,8 @@ descriptor first (O_PATH, open(2)), judged again, and changed through that descr
 its name meanwhile is not what is changed.
 
 Directories are read as streams and only counts and the first few paths are kept, so memory does not
-grow with the tree.
+grow with the tree, but for the names of subdirectories far down. The first paths are in the order of
+the directories, those of each process after those of the one before.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ short_description: Give a tree of files one owner, group, modes and ACLs
 version_added: 0.1.0
 description:
   - Gives all directories and files of a tree the same owner and group, each kind its mode, and ACLs, in one pass at about the speed of C(find).
-    Memory does not grow with the number of files.
+    Memory does not grow with the number of files. Up to four processors share the work.
   - May run while an app writes to the tree. What vanishes meanwhile is no error. What comes meanwhile is looked at, or left to the next run.
   - Symbolic links are neither followed nor changed, wherever they lead and whenever they are made.
   - Sockets, pipes and devices are left alone, and so is whatever lies on another file system or mount.
