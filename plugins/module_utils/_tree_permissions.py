@@ -12,8 +12,7 @@ descriptor first (O_PATH, open(2)), judged again, and changed through that descr
 its name meanwhile is not what is changed.
 
 Directories are read as streams and only counts and the first few paths are kept, so memory does not
-grow with the tree, but for the names of subdirectories far down. The first paths are in the order of
-the directories, those of each process after those of the one before.
+grow with the tree.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ import dataclasses
 import errno
 import functools
 import os
-import pickle
 import resource
 import stat
 import struct
@@ -139,14 +137,6 @@ class Some:
         if len(self.first) < SHOWN:
             self.first.append(_shown(frame.path(name)))
 
-    def join(self, other: Some, shown: int) -> None:
-        self.count += other.count
-        self.first = [*self.first, *other.first][:shown]
-
-
-# What a walk reports, and why it ended before its time
-Outcome = tuple["Report", str]
-
 
 @dataclasses.dataclass
 class Report:
@@ -172,91 +162,24 @@ class Report:
     def changed(self) -> bool:
         return self.mended > 0
 
-    def add(self, part: Report) -> None:
-        for name in ("directories", "files", "symlinks", "special", "mended", "foreign"):
-            setattr(self, name, getattr(self, name) + getattr(part, name))
-        self.changes = [*self.changes, *part.changes][:SHOWN]
-        self.hard_links.join(part.hard_links, SHOWN)
-        self.mounts.join(part.mounts, SHOWN)
-        self.problems.join(part.problems, PROBLEMS_SHOWN)
 
-
-def plan(path: str, wanted: Wanted, workers: int = 1) -> Report:
+def plan(path: str, wanted: Wanted) -> Report:
     """Return what :func:`apply` would do, and change nothing.
 
-    :param workers: processes that share the work.
     :raises TreePermissionsError: when the path is unfit, or a part of the tree can't be read.
     """
-    return _run(path, wanted, True, workers)
+    return _Walk(path, wanted, is_plan=True).run()
 
 
-def apply(path: str, wanted: Wanted, workers: int = 1) -> Report:
+def apply(path: str, wanted: Wanted) -> Report:
     """Change what differs, and return what was changed.
 
     An entry that can't be changed doesn't keep the others from it.
 
-    :param workers: processes that share the work.
     :raises TreePermissionsError: when the path is unfit, or, at the end, when something can't be
         read or changed.
     """
-    return _run(path, wanted, False, workers)
-
-
-def _run(path: str, wanted: Wanted, is_plan: bool, workers: int) -> Report:
-    """Walk in several processes, each of which reads all directories and judges its share of inodes.
-
-    So a single large directory is shared too, and all names of a file are one process's, which
-    counts it once.
-    """
-    # What is wrong with the path is told once.
-    os.close(open_root(path))
-    walks = [_Walk(path, wanted, is_plan, share, workers) for share in range(workers)]
-    with contextlib.ExitStack() as stack:
-        outcomes = [stack.enter_context(_forked(walk)) for walk in walks[1:]]
-        done = [walks[0].outcome(), *(outcome() for outcome in outcomes)]
-    report = Report()
-    for part, _fatal in done:
-        report.add(part)
-    for _part, fatal in done:
-        if fatal:
-            raise TreePermissionsError(fatal, report)
-    if report.problems.count:
-        raise TreePermissionsError(_failure(path, report, is_plan), report)
-    return report
-
-
-@contextlib.contextmanager
-def _forked(walk: _Walk) -> t.Iterator[t.Callable[[], Outcome]]:
-    """Walk in a process of its own; yield what waits for its outcome."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            os.close(reader)
-            with open(writer, "wb") as answer_pipe:
-                pickle.dump(walk.outcome(), answer_pipe)
-            status = 0
-        finally:
-            # Nothing of what the parent has still to do is done here too.
-            os._exit(status)
-    os.close(writer)
-    with open(reader, "rb") as pipe:
-
-        def outcome() -> Outcome:
-            try:
-                answer: Outcome = pickle.load(pipe)
-            except (EOFError, pickle.UnpicklingError):
-                fatal = "A process that walked a share of the tree was killed. Run this again."
-                return Report(), fatal
-            return answer
-
-        try:
-            yield outcome
-        finally:
-            # Nobody waits for one that waits to be read.
-            pipe.close()
-            os.waitpid(child, 0)
+    return _Walk(path, wanted, is_plan=False).run()
 
 
 def exists(path: str) -> bool:
@@ -267,16 +190,14 @@ def exists(path: str) -> bool:
 class _Frame:
     """A directory that was entered."""
 
-    __slots__ = ("depth", "fd", "is_own", "name", "parent", "subdirectories")
+    __slots__ = ("depth", "fd", "name", "parent", "subdirectories")
 
-    def __init__(self, fd: int, name: str, parent: _Frame | None, is_own: bool) -> None:
+    def __init__(self, fd: int, name: str, parent: _Frame | None) -> None:
         self.fd = fd
-        # Whether this process judges it, and tells what is wrong with it.
-        self.is_own = is_own
         self.name = name
         self.parent = parent
         self.depth: int = 0 if parent is None else parent.depth + 1
-        self.subdirectories: t.Iterator[tuple[str, bool]] = iter(())
+        self.subdirectories: t.Iterator[str] = iter(())
 
     def path(self, name: str = "") -> str:
         names = [name] if name else []
@@ -288,12 +209,8 @@ class _Frame:
 
 
 class _Walk:
-    def __init__(
-        self, path: str, wanted: Wanted, is_plan: bool, share: int = 0, shares: int = 1
-    ) -> None:
+    def __init__(self, path: str, wanted: Wanted, is_plan: bool) -> None:
         self._path = path
-        self._share = share
-        self._shares = shares
         self._is_plan = is_plan
         self._wanted = wanted
         self._file = _look(wanted, is_directory=False)
@@ -306,14 +223,7 @@ class _Walk:
         # How many names are still to come of files that have several, and are mended by the first.
         self._names_to_come: dict[int, int] = {}
 
-    def outcome(self) -> Outcome:
-        try:
-            self._run()
-        except TreePermissionsError as error:
-            return self._report, str(error)
-        return self._report, ""
-
-    def _run(self) -> None:
+    def run(self) -> Report:
         if not os.path.isdir("/proc/self/fd"):
             raise TreePermissionsError(
                 "/proc is not mounted, and what is changed is reached through /proc/self/fd. Mount it "
@@ -321,13 +231,16 @@ class _Walk:
             )
         root = open_root(self._path)
         with contextlib.ExitStack() as stack:
-            stack.callback(_close_all, frames := [self._frame(root, "", None)])
+            stack.callback(_close_all, frames := [_Frame(root, "", None)])
             self._begin(root)
             stack.enter_context(_many_descriptors())
             if self._file.acls:
                 stack.enter_context(_restored_directory())
             self._judge_directory(frames[0])
             self._descend(frames)
+        if self._report.problems.count:
+            raise TreePermissionsError(self._failure(), self._report)
+        return self._report
 
     def _begin(self, root: int) -> None:
         status = os.fstat(root)
@@ -352,11 +265,11 @@ class _Walk:
         while frames:
             frame = frames[-1]
             self._stand_in(frame)
-            found = next(frame.subdirectories, None)
-            if found is None:
+            name = next(frame.subdirectories, None)
+            if name is None:
                 os.close(frames.pop().fd)
                 continue
-            child = self._enter(frame, *found)
+            child = self._enter(frame, name)
             if child is not None:
                 frames.append(child)
                 self._judge_directory(child)
@@ -375,8 +288,8 @@ class _Walk:
             with contextlib.suppress(PermissionError):
                 os.fchdir(frame.fd)
 
-    def _files(self, frame: _Frame) -> t.Iterator[tuple[str, bool]]:
-        """Judge what is in a directory; yield names of subdirectories, and whether they are own.
+    def _files(self, frame: _Frame) -> t.Iterator[str]:
+        """Judge what is in a directory; yield the names of its subdirectories.
 
         A million times through here is the module's whole time: what is right costs one fstatat(2).
         """
@@ -385,16 +298,10 @@ class _Walk:
         any_uid, any_gid, any_mode = uid is None, gid is None, mode is None
         right_mode = stat.S_IFREG | (mode or 0)
         mount_points = self._mount_points
-        share, shares = self._share, self._shares
         files = 0
         try:
             with os.scandir(frame.fd) as entries:
                 for entry in entries:
-                    # A directory is entered by all, and judged by one.
-                    if shares > 1 and entry.inode() % shares != share:
-                        if entry.is_dir(follow_symlinks=False) and self._is_inside(frame, entry):
-                            yield entry.name, False
-                        continue
                     try:
                         status = entry.stat(follow_symlinks=False)
                     except OSError as error:
@@ -412,7 +319,7 @@ class _Walk:
                     elif self._is_mount(frame, entry.name, status):
                         report.mounts.add(frame, entry.name)
                     elif stat.S_ISDIR(actual):
-                        yield entry.name, True
+                        yield entry.name
                     elif stat.S_ISREG(actual):
                         files += 1
                         self._judge_file(frame, entry.name)
@@ -421,17 +328,9 @@ class _Walk:
                     else:
                         report.special += 1
         except OSError as error:
-            if frame.is_own:
-                self._could_not(error, frame)
+            self._could_not(error, frame)
         finally:
             report.files += files
-
-    def _is_inside(self, frame: _Frame, entry: os.DirEntry[str]) -> bool:
-        """Whether another process's directory is to be entered here too; that one counts mounts."""
-        try:
-            return not self._is_mount(frame, entry.name, entry.stat(follow_symlinks=False))
-        except OSError:
-            return False
 
     def _is_mount(self, frame: _Frame, name: str, status: os.stat_result) -> bool:
         # Files of an overlay may have another device than their directory (overlayfs, "Inode
@@ -476,28 +375,22 @@ class _Walk:
             self._names_to_come[status.st_ino] = rest - 1
         return rest < status.st_nlink
 
-    def _enter(self, frame: _Frame, name: str, is_own: bool) -> _Frame | None:
+    def _enter(self, frame: _Frame, name: str) -> _Frame | None:
         try:
             fd = _open_directory(name, frame.fd)
         except OSError as error:
-            if is_own and error.errno not in _REPLACED:
+            if error.errno not in _REPLACED:
                 self._could_not(error, frame, name)
             return None
         # What was mounted since, or moved in
         if os.fstat(fd).st_dev != self._device:
-            if is_own:
-                self._report.mounts.add(frame, name)
+            self._report.mounts.add(frame, name)
             os.close(fd)
             return None
-        return self._frame(fd, name, frame)
-
-    def _frame(self, fd: int, name: str, parent: _Frame | None) -> _Frame:
-        return _Frame(fd, name, parent, os.fstat(fd).st_ino % self._shares == self._share)
+        return _Frame(fd, name, frame)
 
     def _judge_directory(self, frame: _Frame) -> None:
         """Before what is in it, so that what is made there meanwhile inherits the right group and ACL."""
-        if not frame.is_own:
-            return
         self._report.directories += 1
         try:
             status = os.fstat(frame.fd)
@@ -533,19 +426,20 @@ class _Walk:
     def _read_only(self) -> t.NoReturn:
         raise TreePermissionsError(
             f"The file system of {self._path} is mounted read-only, so nothing on it can be changed. "
-            f"Look for the reason in `findmnt -T {self._path}` and `dmesg`, and mount it read-write."
+            f"Look for the reason in `findmnt -T {self._path}` and `dmesg`, and mount it read-write.",
+            self._report,
         )
 
-
-def _failure(path: str, report: Report, is_plan: bool) -> str:
-    count, first = report.problems.count, report.problems.first
-    done = "would be" if is_plan else "were"
-    hidden = [f"And {count - len(first)} more of the kind."] if count > len(first) else []
-    summary = (
-        f"{count} of what is below {path} can't be read or changed; {report.mended} others "
-        f"that differed {done} mended."
-    )
-    return "\n".join([summary, *first, *hidden])
+    def _failure(self) -> str:
+        report = self._report
+        count, first = report.problems.count, report.problems.first
+        done = "would be" if self._is_plan else "were"
+        hidden = [f"And {count - len(first)} more of the kind."] if count > len(first) else []
+        summary = (
+            f"{count} of what is below {self._path} can't be read or changed; {report.mended} others "
+            f"that differed {done} mended."
+        )
+        return "\n".join([summary, *first, *hidden])
 
 
 def _pin(name: str, directory: int) -> int:

@@ -11,7 +11,7 @@ short_description: Give a tree of files one owner, group, modes and ACLs
 version_added: 0.1.0
 description:
   - Gives all directories and files of a tree the same owner and group, each kind its mode, and ACLs, in one pass at about the speed of C(find).
-    Memory does not grow with the number of files. Up to four processors share the work.
+    Memory does not grow with the number of files.
   - May run while an app writes to the tree. What vanishes meanwhile is no error. What comes meanwhile is looked at, or left to the next run.
   - Symbolic links are neither followed nor changed, wherever they lead and whenever they are made.
   - Sockets, pipes and devices are left alone, and so is whatever lies on another file system or mount.
@@ -170,7 +170,6 @@ paths:
 """
 
 import grp
-import os
 import pwd
 import re
 import typing as t
@@ -187,7 +186,6 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._tree_perm
     plan,
 )
 
-MOST_WORKERS = 4
 PROTECTED_HARDLINKS = "/proc/sys/fs/protected_hardlinks"
 
 
@@ -220,18 +218,13 @@ def main() -> None:
         if module.check_mode and not exists(path):
             report = Report()
         else:
-            report = (plan if module.check_mode else apply)(path, wanted, _workers())
+            report = (plan if module.check_mode else apply)(path, wanted)
     except TreePermissionsError as error:
         done = error.report or Report()
         _warn(module, done)
         module.fail_json(msg=str(error), **_answer(done, module.check_mode))
     _warn(module, report)
     module.exit_json(**_answer(report, False))
-
-
-def _workers() -> int:
-    # Each reads all directories, so more of them gain little.
-    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
 
 
 def _wanted(params: dict[str, t.Any], is_check_mode: bool) -> Wanted:

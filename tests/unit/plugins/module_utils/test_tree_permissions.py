@@ -514,50 +514,6 @@ def test_nothing_of_the_process_is_left_changed(tree: Path) -> None:
     assert process() == before
 
 
-@pytest.mark.parametrize("workers", [2, 3, 7])
-def test_work_is_shared_and_told_as_one(tree: Path, secret: Path, workers: int) -> None:
-    for number in range(40):
-        file(tree / f"{number % 4}/{number}.png")
-    (tree / "link").symlink_to(secret)
-    os.mkfifo(tree / "pipe")
-    os.link(secret, tree / "mine")
-    planned = plan(str(tree), WANTED, workers)
-    assert counts(planned) == counts(plan(str(tree), WANTED))
-    done = apply(str(tree), WANTED, workers)
-    assert (done.mended, done.files, done.directories) == (44, 42, 5)
-    assert len(done.changes) == _tree_permissions.SHOWN
-    assert counts(plan(str(tree), WANTED, workers))[4:] == [0, 0, 1, 0, 0]
-
-
-@pytest.mark.parametrize(
-    ("number", "words"), [(errno.EPERM, "5 of what is below"), (errno.EROFS, "mounted read-only")]
-)
-def test_what_others_cannot_change_is_told_once(
-    tree: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
-) -> None:
-    for name in range(4):
-        file(tree / f"{name}/b.png")
-    monkeypatch.setattr(_tree_permissions, "_change", refusing(number, ""))
-    tree.chmod(0o700)
-    with pytest.raises(TreePermissionsError, match=words) as caught:
-        apply(str(tree), Wanted(directory_mode=0o750), 3)
-    assert str(caught.value).count(words) == 1
-
-
-def test_a_process_that_is_killed_is_told(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parent = os.getpid()
-    original = _tree_permissions._Walk.outcome
-
-    def killed(walk: t.Any) -> t.Any:
-        if os.getpid() != parent:
-            os.kill(os.getpid(), 9)
-        return original(walk)
-
-    monkeypatch.setattr(_tree_permissions._Walk, "outcome", killed)
-    with pytest.raises(TreePermissionsError, match="was killed"):
-        plan(str(tree), WANTED, 2)
-
-
 # What is wanted
 
 
@@ -643,11 +599,9 @@ entries = st.lists(
 
 
 @settings(max_examples=50)
-@given(wants, entries, st.integers(1, 3))
+@given(wants, entries)
 def test_what_was_planned_is_what_is_done_and_then_nothing_is_left(
-    wanted: Wanted,
-    made: list[tuple[str, int, int, int, int, tuple[Grant, ...] | None]],
-    workers: int,
+    wanted: Wanted, made: list[tuple[str, int, int, int, int, tuple[Grant, ...] | None]]
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="flaskworks-") as directory:
         root = Path(directory, "media")
@@ -662,23 +616,12 @@ def test_what_was_planned_is_what_is_done_and_then_nothing_is_left(
             for link in range(links):
                 os.link(path, root / f"{number}-{link}")
         root.mkdir(exist_ok=True)
-        planned = plan(str(root), wanted, workers)
-        alone = plan(str(root), wanted)
-        assert counts(alone) == counts(planned)
-        done = apply(str(root), wanted, workers)
-        assert dataclasses.asdict(done) == dataclasses.asdict(planned)
+        planned = plan(str(root), wanted)
+        assert dataclasses.asdict(apply(str(root), wanted)) == dataclasses.asdict(planned)
         left = plan(str(root), wanted)
         assert (left.mended, left.changes) == (0, [])
-        assert left.hard_links == alone.hard_links
+        assert left.hard_links == planned.hard_links
         assert planned.mended <= planned.files + planned.directories
-
-
-def counts(report: _tree_permissions.Report) -> list[int]:
-    somes = (report.hard_links, report.mounts, report.problems)
-    return [
-        *(report.directories, report.files, report.symlinks, report.special),
-        *(report.mended, report.foreign, *(some.count for some in somes)),
-    ]
 
 
 def apply_acl(path: Path, acl: tuple[Grant, ...]) -> None:
