@@ -86,7 +86,8 @@ class Entry:
 
         :raises GoneError: when it is there no more.
         """
-        assert self.opener is not None
+        if self.opener is None:
+            raise ValueError(f"{self.path}: it is no regular file")
         return self.opener()
 
     def is_settled(self) -> bool:
@@ -389,7 +390,8 @@ class _Stream(io.BufferedIOBase):
     """A member of a stream that may break off."""
 
     def __init__(self, text: str, stream: t.IO[bytes] | None) -> None:
-        assert stream is not None
+        if stream is None:
+            raise ValueError(f"{text}: it is no regular file")
         self._text = text
         self._stream = stream
 

@@ -1908,7 +1908,7 @@ def _uploads_in(mount: t.Mapping[str, t.Any], values: Values) -> list[str]:
         {
             posixpath.relpath(inner, outer)
             for outer, inner in pairs
-            if outer and contains(outer, inner) and not contains(inner, outer)
+            if outer and contains(outer, inner) and inner.strip("/") != outer.strip("/")
         }
     )
 

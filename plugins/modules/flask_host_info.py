@@ -37,7 +37,8 @@ options:
     type: path
   container:
     description:
-      - The container that the app runs in, where it runs in one. Either C(container), its name, or C(app) and C(socket) of one that M(flaskworks.static_media.flask_container) runs.
+      - The container that the app runs in, where it runs in one.
+      - Either C(container), its name, or C(app) and C(socket) of one that M(flaskworks.static_media.flask_container) runs.
     type: dict
   users:
     description: Names of users to look up.

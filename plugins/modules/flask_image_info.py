@@ -10,7 +10,8 @@ module: flask_image_info
 short_description: Ask a Flask app in a container image what it is
 version_added: 0.1.0
 description:
-  - Runs the image of a release once, as its service runs it, and asks the app for its static mounts and its config, as M(flaskworks.static_media.flask_app_info) does in a virtualenv.
+  - Runs the image of a release once, as its service runs it, and asks the app for its static mounts and its config.
+  - That is what M(flaskworks.static_media.flask_app_info) does in a virtualenv.
   - The folders of the mounts are those of the copies that M(flaskworks.static_media.flask_image) has made on the host.
 attributes:
   check_mode:
