@@ -37,6 +37,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "ask_app": {"type": "bool", "default": False},
                 "ask_deployed_app": {"type": "bool", "default": False},
                 "virtualenv": {"type": "path"},
+                "as_it_runs": {"type": "bool", "default": False},
                 "on_contradiction": {
                     "type": "str",
                     "choices": ["fail", "report"],
@@ -61,10 +62,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             deployed = self._ask_app(values, {**arguments, "on_contradiction": "report"}, variables)
             self._refuse(name, list(_settings.mount_problems(values, deployed)))
         if arguments["ask_app"]:
-            app = self._ask_app(values, arguments, variables)
+            process_id = settings["host"]["app_process_id"]
+            app = self._ask_app(values, arguments, variables, process_id)
             problems = _settings.app_problems(values, app)
             if arguments["on_contradiction"] == "fail":
                 self._refuse(name, problems)
+            if arguments["as_it_runs"]:
+                self._refuse(name, _settings.adoption_problems(values, app))
             settings = _settings.with_app(values, settings, app)
             settings["contradictions"] = [str(problem) for problem in problems]
         return {"changed": False, "settings": settings}
@@ -155,6 +159,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "bind": values["flask_app_bind"],
                 "service": values["flask_app_name"],
                 "root": values["flask_app_root"],
+                "container": _settings.container_question(values),
                 "users": [values["flask_app_user"], values["flask_site_nginx_user"]],
                 "groups": [values["flask_app_group"]],
                 "directories": [values["flask_static_root"], values["flask_media_root"]],
@@ -164,27 +169,26 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
 
     def _ask_app(
-        self, values: dict[str, t.Any], arguments: dict[str, t.Any], variables: dict[str, t.Any]
+        self,
+        values: dict[str, t.Any],
+        arguments: dict[str, t.Any],
+        variables: dict[str, t.Any],
+        process_id: int | None = None,
     ) -> dict[str, t.Any]:
         if values.get("flask_static_mounts"):
             return _settings.described_app(values["flask_static_mounts"])
-        settings = _settings.resolve(values)["app"]
-        virtualenv = arguments["virtualenv"] or settings["virtualenv"]
-        directory = settings["directory"]
-        if directory == settings["virtualenv"]:
-            directory = virtualenv
+        module, question = _settings.app_question(values, arguments["virtualenv"])
+        if not _settings.is_image(values):
+            is_checked = self._task.check_mode and arguments["on_contradiction"] == "fail"
+            question = {
+                **question,
+                "process_id": process_id if arguments["as_it_runs"] else None,
+                "require_environment_files": not arguments["as_it_runs"],
+                # A check run has not written the env file that a run would ask the app with.
+                "environment": _settings.derived_env(values) if is_checked else {},
+            }
         try:
-            answer = self._ask(
-                "flask_app_info",
-                {
-                    "virtualenv": virtualenv,
-                    "callable": settings["callable"],
-                    "user": settings["user"],
-                    "directory": directory,
-                    "environment_files": [settings["secret_key_file"], settings["env_file"]],
-                },
-                variables,
-            )
+            answer = self._ask(module, question, variables)
         except AnsibleActionFail as failure:
             if arguments["on_contradiction"] == "fail":
                 raise

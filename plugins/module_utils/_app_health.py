@@ -132,10 +132,10 @@ class HealthCheck:
             gunicorn = stack.enter_context(
                 _running(self._command(directory), who, environ, watched)
             )
-            page = _page(
+            page = page_at(
                 os.path.join(directory, SOCKET_NAME),
                 self.url,
-                self._headers(),
+                headers(self.site_url, self.prefix),
                 started + self.timeout_seconds,
                 gunicorn.has_ended,
             )
@@ -162,23 +162,7 @@ class HealthCheck:
         }
         return [self._gunicorn, *(part for option in options.items() for part in option)]
 
-    def _headers(self) -> dict[str, str]:
-        """Return what Nginx would send on (roles/flask_site/templates/locations.conf.j2)."""
-        url = urllib.parse.urlsplit(self.site_url)
-        # A name for those that a wildcard stands for
-        host = url.netloc.replace("*.", "www.", 1)
-        return {
-            "Host": host,
-            "X-Forwarded-For": "127.0.0.1",
-            "X-Forwarded-Proto": url.scheme,
-            "X-Forwarded-Host": host,
-            "X-Forwarded-Port": str(url.port or {"https": 443}.get(url.scheme, 80)),
-            "X-Forwarded-Prefix": self.prefix.rstrip("/"),
-            "User-Agent": "flask_app_health",
-            "Connection": "close",
-        }
-
-    def _refusal(self, page: _Page, ended: int | None, log: str, masking: Masking) -> str:
+    def _refusal(self, page: Page, ended: int | None, log: str, masking: Masking) -> str:
         what = f"The release {self.virtualenv} is not healthy"
         if page.status is not None:
             why = f"GET {self.url} was answered by {page.status} {page.reason}, which is not 200 to 399"
@@ -203,6 +187,26 @@ class HealthCheck:
             "or set flask_app_health_url to a page of the app's that answers by 200 to 399."
         )
         return "\n".join(parts)
+
+
+def headers(site_url: str, prefix: str) -> dict[str, str]:
+    """Return what Nginx would send on (roles/flask_site/templates/locations.conf.j2).
+
+    :param site_url: scheme, host and port by which visitors ask.
+    """
+    url = urllib.parse.urlsplit(site_url)
+    # A name for those that a wildcard stands for
+    host = url.netloc.replace("*.", "www.", 1)
+    return {
+        "Host": host,
+        "X-Forwarded-For": "127.0.0.1",
+        "X-Forwarded-Proto": url.scheme,
+        "X-Forwarded-Host": host,
+        "X-Forwarded-Port": str(url.port or {"https": 443}.get(url.scheme, 80)),
+        "X-Forwarded-Prefix": prefix.rstrip("/"),
+        "User-Agent": "flask_app_health",
+        "Connection": "close",
+    }
 
 
 @contextlib.contextmanager
@@ -344,7 +348,7 @@ class _Gunicorn:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Page:
+class Page:
     """How the page was answered.
 
     :ivar status: of the answer; ``None`` without one.
@@ -358,39 +362,39 @@ class _Page:
     timed_out: bool = False
 
 
-def _page(
+def page_at(
     path: str,
     url: str,
     headers: t.Mapping[str, str],
     deadline: float,
     has_ended: t.Callable[[], bool],
-) -> _Page:
+) -> Page:
     """Ask for a page as soon as somebody listens, until a deadline."""
     connection = socket.socket(socket.AF_UNIX)
     while True:
         remaining = deadline - time.monotonic()
         if remaining <= 0:
-            return _Page(timed_out=True)
+            return Page(timed_out=True)
         connection.settimeout(remaining)
         try:
             connection.connect(path)
             break
         except OSError as error:
             if has_ended():
-                return _Page(error=str(error))
+                return Page(error=str(error))
             time.sleep(POLL_SECONDS)
     # A thread, since an answer that trickles in satisfies every timeout of a socket's. What comes
     # after the deadline, as when all is ended, is not waited for.
-    found: list[_Page] = []
+    found: list[Page] = []
     asker = threading.Thread(
         target=lambda: found.append(_request(connection, url, headers)), daemon=True
     )
     asker.start()
     asker.join(max(0.0, deadline - time.monotonic()))
-    return found[0] if found else _Page(timed_out=True)
+    return found[0] if found else Page(timed_out=True)
 
 
-def _request(connected: socket.socket, url: str, headers: t.Mapping[str, str]) -> _Page:
+def _request(connected: socket.socket, url: str, headers: t.Mapping[str, str]) -> Page:
     connection = http.client.HTTPConnection("localhost")
     connection.sock = connected
     try:
@@ -400,13 +404,13 @@ def _request(connected: socket.socket, url: str, headers: t.Mapping[str, str]) -
         connection.endheaders()
         response = connection.getresponse()
         if response.status in HEALTHY:
-            return _Page(response.status)
+            return Page(response.status)
         body = response.read(BODY_LIMIT_BYTES).decode("utf-8", "replace")
-        return _Page(response.status, response.reason, body)
+        return Page(response.status, response.reason, body)
     except socket.timeout:
-        return _Page(timed_out=True)
+        return Page(timed_out=True)
     except (OSError, http.client.HTTPException) as error:
-        return _Page(error=str(error) or type(error).__name__)
+        return Page(error=str(error) or type(error).__name__)
     finally:
         connection.close()
 

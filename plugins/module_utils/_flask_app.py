@@ -26,6 +26,34 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
 )
 
 UMASK = 0o027
+# What says where and how a process was started: systemd.exec(5), and what a login sets.
+OF_A_PROCESS = frozenset(
+    [
+        "HOME",
+        "INVOCATION_ID",
+        "JOURNAL_STREAM",
+        "LISTEN_FDNAMES",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LOGNAME",
+        "MAIL",
+        "MANAGERPID",
+        "NOTIFY_SOCKET",
+        "OLDPWD",
+        "PATH",
+        "PIDFILE",
+        "PWD",
+        "SHELL",
+        "SHLVL",
+        "SYSTEMD_EXEC_PID",
+        "TERM",
+        "USER",
+        "VIRTUAL_ENV",
+        "WATCHDOG_PID",
+        "WATCHDOG_USEC",
+        "_",
+    ]
+)
 # Shorter values, such as "true" or "16", hide nothing and would punch holes in every message.
 SECRET_LENGTH = 6
 MASK = "********"
@@ -108,6 +136,7 @@ class FlaskApp:
     directory: str | None = None
     environment_files: t.Sequence[str] = ()
     environment: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    process_id: int | None = None
     timeout_seconds: float = 60
 
     @property
@@ -124,7 +153,11 @@ class FlaskApp:
         try:
             who = self._account()
             self._require_virtualenv()
-            own = {**read_environment_files(self.environment_files), **self.environment}
+            own = {
+                **process_environment(self.process_id, who.uid),
+                **read_environment_files(self.environment_files),
+                **self.environment,
+            }
             finished = self._run(who, own)
         except _as_user.AsUserError as error:
             raise FlaskAppError(str(error)) from error
@@ -213,6 +246,29 @@ class FlaskApp:
             )
         words = masking.tail(finished.output)
         return f"{head} Its last words:\n{words}" if words else f"{head} It printed nothing."
+
+
+def process_environment(process_id: int | None, uid: int, proc: str = "/proc") -> dict[str, str]:
+    """Return the variables that a process of this user was started with, but for those about itself.
+
+    Nothing for a process of another user: its secrets are not the app's.
+    """
+    if process_id is None:
+        return {}
+    directory = os.path.join(proc, str(process_id))
+    try:
+        if os.stat(directory).st_uid != uid:
+            return {}
+        with open(os.path.join(directory, "environ"), "rb") as stream:
+            pairs = stream.read().split(b"\0")
+    except OSError:
+        return {}
+    found = {}
+    for pair in pairs:
+        name, separator, value = os.fsdecode(pair).partition("=")
+        if separator and name not in OF_A_PROCESS:
+            found[name] = value
+    return found
 
 
 def account(user: str) -> _as_user.Account:

@@ -268,6 +268,15 @@ def user_facts(name: str) -> dict[str, t.Any] | None:
     return {"uid": entry.pw_uid, "gid": entry.pw_gid, "home": entry.pw_dir}
 
 
+def kind_of(path: str) -> str | None:
+    """Return whether a path is a ``link``, a ``directory`` or a ``file``; ``None`` for nothing."""
+    if os.path.islink(path):
+        return "link"
+    if os.path.isdir(path):
+        return "directory"
+    return "file" if os.path.exists(path) else None
+
+
 def group_facts(name: str) -> dict[str, t.Any] | None:
     """Return the ``gid`` of a group, or ``None`` when there is none."""
     try:

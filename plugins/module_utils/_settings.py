@@ -23,6 +23,8 @@ import posixpath
 import re
 import typing as t
 
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _compose
+
 Values = t.Mapping[str, t.Any]
 Settings = dict[str, t.Any]
 
@@ -60,6 +62,7 @@ SIZE = re.compile(r"(\d+)\s*([kKmMgG]?)(?:[iI]?[bB])?\Z")
 BIND = re.compile(
     r"(?:unix:(?P<path>/[\w.+@:/-]+)|(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5}))\Z"
 )
+CONTAINER = re.compile(r"container:[A-Za-z0-9][A-Za-z0-9_.-]*:/.*\Z", re.DOTALL)
 # sun_path of unix(7), less its final zero
 SOCKET_PATH_BYTES = 107
 NGINX_TIME = re.compile(r"\d+(?:ms|[smhdwMy])?\Z")
@@ -163,10 +166,12 @@ def overlap(one: str, other: str) -> bool:
 def normalised(values: Values) -> dict[str, t.Any]:
     """Return the values with each path in its plain form, so that equal ones are equal strings.
 
-    A port that is unset is that of the scheme. A path that climbs (``..``) is left as it is, to be refused: behind a link it leads elsewhere.
+    What is unset and follows from others is set: the port, and where the app listens. A path that
+    climbs (``..``) is left as it is, to be refused: behind a link it leads elsewhere.
     """
     plain = {name: _plain(values[name]) for name in PATHS}
-    bind = values["flask_app_bind"]
+    bind = values.get("flask_app_bind") or _default_bind(values)
+    plain["flask_app_bind"] = bind
     if bind.startswith("unix:"):
         plain["flask_app_bind"] = "unix:" + _plain(bind[len("unix:") :])
     mounts = values.get("flask_static_mounts")
@@ -177,6 +182,13 @@ def normalised(values: Values) -> dict[str, t.Any]:
     if values.get("flask_site_port") is None:
         plain["flask_site_port"] = DEFAULT_PORTS[values["flask_site_scheme"]]
     return {**values, **plain}
+
+
+def _default_bind(values: Values) -> str:
+    name = values["flask_app_name"]
+    # The engine starts containers at boot, before anybody has made a directory in /run.
+    directory = f"/var/lib/{name}-sockets" if is_image(values) else f"/run/{name}"
+    return f"unix:{directory}/{name}.sock"
 
 
 def _plain(path: t.Any) -> t.Any:
@@ -198,6 +210,8 @@ def description_problems(values: Values) -> list[Problem]:
         *_value_problems(values),
         *_env_problems(values),
         *_release_problems(values),
+        *_adoption_problems(values),
+        *_container_problems(values),
     ]
     if not any(problem.variable.endswith("_root") for problem in problems):
         problems += _root_problems(values)
@@ -229,8 +243,10 @@ def _name_problems(values: Values) -> t.Iterator[Problem]:
             "Gunicorn can't read it",
             "Write 'module:app' or 'module:create_app()'",
         )
-    if values["flask_app_service"] == "managed" and not (
-        values.get("flask_app_source") or values.get("flask_app_release")
+    if (
+        values["flask_app_service"] == "managed"
+        and not is_image(values)
+        and not (values.get("flask_app_source") or values.get("flask_app_release"))
     ):
         yield Problem(
             "flask_app_source",
@@ -725,14 +741,15 @@ def _shared_urls(one: Values, other: Values, names: str) -> t.Iterator[Problem]:
         )
     for guest, host in ((one, other), (other, one)):
         if guest.get("flask_site_server") == host["flask_app_name"]:
-            media = public(host["flask_site_url_prefix"], host["flask_media_url"])
-            if overlap(guest["flask_site_url_prefix"], media):
-                yield Problem(
-                    "flask_site_url_prefix",
-                    guest["flask_site_url_prefix"],
-                    f"the uploads of {host['flask_app_name']} are at {media}",
-                    "Write another prefix",
-                )
+            for url in (host["flask_media_url"], *host["flask_media_former_urls"]):
+                media = public(host["flask_site_url_prefix"], url)
+                if overlap(guest["flask_site_url_prefix"], media):
+                    yield Problem(
+                        "flask_site_url_prefix",
+                        guest["flask_site_url_prefix"],
+                        f"the uploads of {host['flask_app_name']} are at {media}",
+                        "Write another prefix",
+                    )
 
 
 def _value_problems(values: Values) -> t.Iterator[Problem]:
@@ -835,6 +852,257 @@ def _release_problems(values: Values) -> t.Iterator[Problem]:
         )
 
 
+# What is there is the system's, and no upload.
+SYSTEM_DIRECTORIES = ("/etc", "/dev", "/proc", "/sys", "/boot", "/usr", "/bin", "/sbin", "/lib")
+
+
+def _more_than_uploads(source: str, values: Values) -> str | None:
+    """Return why a directory can't be one of uploads only, which everybody may read."""
+    if posixpath.normpath(source) in TOO_WIDE_DIRECTORIES or any(
+        contains(path, source) for path in SYSTEM_DIRECTORIES
+    ):
+        return "more than uploads is there, and everybody could then read it"
+    for variable in ("flask_app_directory", "flask_app_virtualenv", "flask_app_env_file"):
+        if contains(source, values[variable]):
+            return f"{variable} {values[variable]!r} is in it, and everybody could then read that"
+    return None
+
+
+def _adoption_problems(values: Values) -> t.Iterator[Problem]:
+    media = values["flask_media_root"]
+    for source in values["flask_media_adopt_from"]:
+        if source.startswith("container:"):
+            if not CONTAINER.match(source):
+                yield Problem(
+                    "flask_media_adopt_from",
+                    source,
+                    "it names no directory of a container",
+                    "Write container:NAME:/path, such as 'container:gallery:/app/uploads'",
+                )
+            continue
+        reason = None
+        if not source.startswith("/") or posixpath.normpath(source) != (source.rstrip("/") or "/"):
+            reason = "it is no absolute path in its plain form"
+        elif overlap(source, media):
+            reason = f"flask_media_root is {media!r}: the two are the same or one lies in the other"
+        else:
+            reason = _more_than_uploads(source, values)
+        if reason:
+            yield Problem(
+                "flask_media_adopt_from",
+                source,
+                reason,
+                "Write the directory of the uploads, such as '/srv/gallery/releases/7/uploads'",
+            )
+    yield from _former_url_problems(values)
+    restart = values["flask_media_adopt_restart"]
+    if restart and values["flask_app_service"] == "managed":
+        yield Problem(
+            "flask_media_adopt_restart",
+            restart,
+            "flask_app_service is 'managed', so the app is restarted by flask_app",
+            "Leave it unset",
+        )
+
+
+def _former_url_problems(values: Values) -> t.Iterator[Problem]:
+    taken = {"flask_media_url": values["flask_media_url"]}
+    for url in values["flask_media_former_urls"]:
+        problem = _url_problem("flask_media_former_urls", url)
+        if problem:
+            yield problem
+            continue
+        for variable, other in taken.items():
+            if overlap(url, other):
+                yield Problem(
+                    "flask_media_former_urls",
+                    url,
+                    f"{variable} has {other!r}: the two prefixes are the same or one lies in the other",
+                    "Write each prefix once, and only those that the uploads have no more",
+                )
+                break
+        taken["flask_media_former_urls"] = url
+        for mount in values.get("flask_static_mounts") or []:
+            yield from _former_mount_problems(url, str(mount.get("url")))
+
+
+def _former_mount_problems(url: str, mount_url: str) -> t.Iterator[Problem]:
+    if contains(url, mount_url):
+        yield Problem(
+            "flask_media_former_urls",
+            url,
+            f"the app's static files at {mount_url!r} would be hidden",
+            f"Write the prefix that only uploads have, such as {mount_url + 'uploads/'!r}",
+        )
+
+
+def _container_problems(values: Values) -> t.Iterator[Problem]:
+    image, container = values.get("flask_app_image"), values.get("flask_app_container")
+    if container is not None and values["flask_app_service"] != "external":
+        yield Problem(
+            "flask_app_container",
+            container,
+            "it names a container of yours, and flask_app_service is 'managed'",
+            "Leave it unset, or set flask_app_service to 'external'",
+        )
+    elif container is not None and not _compose.NETWORK.match(container):
+        yield Problem(
+            "flask_app_container", container, "it is no name of a container", "Write its name"
+        )
+    if values["flask_app_runtime"] != "compose":
+        if image is not None:
+            yield Problem(
+                "flask_app_image",
+                image,
+                f"flask_app_runtime is {values['flask_app_runtime']!r}, which runs no image",
+                "Set flask_app_runtime to 'compose'",
+            )
+        return
+    if values["flask_app_service"] != "managed":
+        yield Problem(
+            "flask_app_runtime",
+            "compose",
+            f"flask_app_service is {values['flask_app_service']!r}: the container is run by other means",
+            "Leave it unset, and set flask_app_container to the name of your container",
+        )
+        return
+    yield from _image_problems(values)
+    yield from _socket_problems(values)
+    for text in values["flask_app_container_volumes"]:
+        yield from _volume_problems(text, values)
+    for network in values["flask_app_container_networks"]:
+        if not _compose.NETWORK.match(network):
+            yield Problem(
+                "flask_app_container_networks",
+                network,
+                "it is no name of a network",
+                "Write names that docker network ls lists",
+            )
+
+
+def _image_problems(values: Values) -> t.Iterator[Problem]:
+    image, source = values.get("flask_app_image"), values.get("flask_app_source")
+    if not (image or source or values.get("flask_app_release")):
+        yield Problem(
+            "flask_app_image",
+            image,
+            "there is nothing to run",
+            "Write the reference of an image, or set flask_app_source to a project that has a Dockerfile",
+        )
+    elif image and source:
+        yield Problem(
+            "flask_app_image",
+            image,
+            f"flask_app_source is {source!r}: an image is either there or built",
+            "Leave one of them unset",
+        )
+    elif image and not _compose.IMAGE.match(image):
+        yield Problem(
+            "flask_app_image",
+            image,
+            "it is no reference of an image",
+            "Write one such as 'registry.example.com/gallery:1.4'",
+        )
+    if values["flask_static_fingerprint"]:
+        yield Problem(
+            "flask_static_fingerprint",
+            True,
+            "the names would be made after the container has started, and it is read-only",
+            "Make them when the image is built (Flask-Static-Digest, Vite), or leave it unset",
+        )
+
+
+def _socket_problems(values: Values) -> t.Iterator[Problem]:
+    bind, name = values["flask_app_bind"], values["flask_app_name"]
+    path = bind.partition(":")[2] if bind.startswith("unix:") else ""
+    directory = posixpath.dirname(path)
+    remedy = f"Leave it unset, or write a socket such as 'unix:/var/lib/{name}-sockets/{name}.sock'"
+    if not path:
+        yield Problem(
+            "flask_app_bind",
+            bind,
+            "two containers can't publish one port, so the next could not start beside the one in use; "
+            "and Gunicorn heeds X-Forwarded-Proto from a socket but not from the engine's bridge",
+            remedy,
+        )
+    elif any(contains(unfit, path) for unfit in ("/run", "/var/run", "/tmp", "/var/tmp")):
+        # The engine starts containers again at boot, before anybody has made this directory.
+        yield Problem("flask_app_bind", bind, "that directory is emptied at boot", remedy)
+    elif posixpath.basename(path) != f"{name}.sock":
+        yield Problem(
+            "flask_app_bind", bind, f"the container's socket is called {name}.sock", remedy
+        )
+    elif not posixpath.basename(directory).startswith(name):
+        yield Problem(
+            "flask_app_bind",
+            bind,
+            f"its directory, {directory}, is given to root and Nginx alone (mode 0750), so it has to be "
+            f"the app's own and be named after it",
+            remedy,
+        )
+    elif len(_compose.socket_path(directory, name)) > SOCKET_PATH_BYTES:
+        yield Problem(
+            "flask_app_bind",
+            bind,
+            f"each container has a directory there, and a socket's path has {SOCKET_PATH_BYTES} "
+            "characters at most",
+            "Write a shorter path, or a shorter flask_app_name",
+        )
+
+
+def _volume_problems(text: str, values: Values) -> t.Iterator[Problem]:
+    variable = "flask_app_container_volumes"
+    try:
+        volume = _compose.Volume.parse(text)
+    except ValueError as error:
+        yield Problem(
+            variable, text, str(error), "Write '/path/on/the/host:/path/in/the/container:ro'"
+        )
+        return
+    media = values["flask_media_root"]
+    taken = {
+        media: "the uploads are there: the app would write to one place while Nginx serves another",
+        _compose.socket_directory(values["flask_app_name"]): "the app's socket is there",
+    }
+    for path, reason in taken.items():
+        if overlap(volume.target, path):
+            yield Problem(variable, text, reason, "Write another target")
+            return
+    if contains(volume.source, "/run/docker.sock") or contains(
+        volume.source, "/var/run/docker.sock"
+    ):
+        yield Problem(
+            variable,
+            text,
+            "who writes to the engine's socket is root on this host",
+            "Leave it out",
+        )
+
+
+def volume_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    """Yield the volumes that hide static files of the image.
+
+    :param app: the answer of the module ``flask_image_info``.
+    """
+    if not is_image(values):
+        return
+    for text in values["flask_app_container_volumes"]:
+        volume = _compose.Volume.parse(text)
+        for mount in app["mounts"]:
+            folder = mount.get("container_folder")
+            if folder and overlap(volume.target, folder):
+                kind = "named volume" if volume.is_named else "directory"
+                yield Problem(
+                    "flask_app_container_volumes",
+                    text,
+                    f"the app's static folder {folder} (endpoint {mount['endpoint']!r}) would be hidden by a "
+                    f"{kind}, and stay as it is whatever a new image brings: the engine fills a named volume "
+                    "once, when it is empty, and a directory never",
+                    "Leave it out: static files are in the image, and are published from there",
+                )
+                break
+
+
 def _inline_type_problems(types: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     for mime_type, extensions in types.items():
         if not re.match(r"[a-z]+/[a-z0-9.+-]+\Z", mime_type):
@@ -927,6 +1195,53 @@ def _env_problems(values: Values) -> t.Iterator[Problem]:
             )
 
 
+def app_question(values: Values, virtualenv: str | None) -> tuple[str, dict[str, t.Any]]:
+    """Return the module that asks the app what it is, and its arguments.
+
+    :param virtualenv: of a release that is not in use yet. That of an image is its directory.
+    """
+    settings = resolve(values)["app"]
+    common = {
+        "callable": settings["callable"],
+        "user": settings["user"],
+        "environment_files": [settings["secret_key_file"], settings["env_file"]],
+    }
+    if is_image(values):
+        return "flask_image_info", {
+            **common,
+            "root": settings["root"],
+            "release": posixpath.basename(virtualenv) if virtualenv else None,
+            "name": settings["name"],
+            "python": settings["container_python"],
+            "media_root": values["flask_media_root"],
+            "networks": settings["container_networks"],
+        }
+    virtualenv = virtualenv or settings["virtualenv"]
+    directory = settings["directory"]
+    if directory == settings["virtualenv"]:
+        directory = virtualenv
+    return "flask_app_info", {**common, "virtualenv": virtualenv, "directory": directory}
+
+
+def is_image(values: Values) -> bool:
+    """Whether the collection runs the app from an image."""
+    return bool(
+        values["flask_app_runtime"] == "compose" and values["flask_app_service"] == "managed"
+    )
+
+
+def container_question(values: Values) -> dict[str, t.Any] | None:
+    """Return which container the app runs in, as ``flask_host_info`` takes it."""
+    if values.get("flask_app_container"):
+        return {"container": values["flask_app_container"]}
+    if is_image(values):
+        return {
+            "app": values["flask_app_name"],
+            "socket": values["flask_app_bind"].partition(":")[2],
+        }
+    return None
+
+
 def _static_manifest(values: Values) -> str:
     """Return where the app finds the fingerprinted names of its release."""
     return posixpath.join(values["flask_app_virtualenv"], "static_manifest.json")
@@ -989,6 +1304,12 @@ def resolve(values: Values) -> Settings:
             "root": media_root,
             "location": public(values["flask_site_url_prefix"], values["flask_media_url"]),
             "group": values.get("flask_media_group") or values["flask_site_nginx_user"],
+            "file_mode": f"{int(values['flask_media_mode'], 8) & 0o666:04o}",
+            "former_locations": [
+                public(values["flask_site_url_prefix"], url)
+                for url in values["flask_media_former_urls"]
+            ],
+            "adopt_record": f"/var/lib/flask_media_adopt/{name}.sqlite",
         },
         "site": {
             **_section(values, "flask_site_"),
@@ -1092,6 +1413,8 @@ def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> list[Problem]:
         *_claim_problems(values, host),
         *_directory_problems(values, host),
         *_known_release_problems(values, host),
+        *_current_problems(values, host),
+        *_engine_problems(values, host),
     ]
 
 
@@ -1137,7 +1460,7 @@ def _bind_holder_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iter
 
 def _own_socket_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     """Yield what only systemd, which opens sockets as root, can do."""
-    if host["service_manager"] == "systemd":
+    if host["service_manager"] == "systemd" or is_image(values):
         return
     found = BIND.match(values["flask_app_bind"])
     name = values["flask_app_name"]
@@ -1204,6 +1527,11 @@ def _service_files(values: Values) -> list[str]:
 def _app_directories(values: Values) -> dict[str, str]:
     """Return the directories that a managed app gets, each with the variable that tells where."""
     name = values["flask_app_name"]
+    if is_image(values):
+        return {
+            values["flask_app_root"]: "flask_app_root",
+            posixpath.dirname(values["flask_app_bind"].partition(":")[2]): "flask_app_bind",
+        }
     return {
         values["flask_app_root"]: "flask_app_root",
         f"/run/{name}": "flask_app_name",
@@ -1348,6 +1676,46 @@ def _known_release_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.It
         )
 
 
+def _current_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    current = posixpath.join(values["flask_app_root"], "current")
+    if values["flask_app_service"] != "managed" or host.get("current") in (None, "link"):
+        return
+    yield Problem(
+        "flask_app_root",
+        values["flask_app_root"],
+        f"{current} is no link to a release but a real {host['current']}, which may hold data",
+        "If uploads are in it, run the playbook adopt_media with flask_app_service 'external' and "
+        f"flask_media_adopt_from {json.dumps([posixpath.join(current, 'uploads')])} (where they are). Then move "
+        f"{current} away, or set flask_app_root to another directory",
+    )
+
+
+def _engine_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    error = host.get("engine_error")
+    former = [path for path in _service_files(values) if host["paths"].get(path) == "ours"]
+    if is_image(values) and former:
+        name = values["flask_app_name"]
+        yield Problem(
+            "flask_app_runtime",
+            "compose",
+            f"this host runs the app as a service ({former[0]}), which nobody would end",
+            f"End it (systemctl disable --now {name}.socket {name}.service) and remove {' '.join(former)}, "
+            "or leave flask_app_runtime unset",
+        )
+    elif error and is_image(values):
+        reason, _unused, remedy = error.partition(". ")
+        yield Problem(
+            "flask_app_runtime", "compose", reason, remedy.rstrip(".") or "See what it says"
+        )
+    elif error and values.get("flask_app_container"):
+        yield Problem(
+            "flask_app_container",
+            values["flask_app_container"],
+            error.rstrip("."),
+            "Write the name of a container that docker ps lists, or leave it unset",
+        )
+
+
 def app_problems(values: Values, app: t.Mapping[str, t.Any]) -> list[Problem]:
     """Return where the app's own answer contradicts the description.
 
@@ -1355,6 +1723,7 @@ def app_problems(values: Values, app: t.Mapping[str, t.Any]) -> list[Problem]:
     """
     return [
         *mount_problems(values, app),
+        *volume_problems(values, app),
         *_app_config_problems(values, app["config"]),
         *_prefix_problems(values, app),
     ]
@@ -1382,13 +1751,16 @@ def mount_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Pro
             )
         else:
             yield from _mount_problems(variable, mount["url"], values)
-        if mount["folder"] and overlap(mount["folder"], values["flask_media_root"]):
-            yield Problem(
-                "flask_media_root",
-                values["flask_media_root"],
-                f"it overlaps the app's static folder {mount['folder']}",
-                "Write a directory of its own",
-            )
+            for url in values["flask_media_former_urls"]:
+                yield from _former_mount_problems(url, mount["url"])
+        for folder in (mount["folder"], mount.get("container_folder")):
+            if folder and overlap(folder, values["flask_media_root"]):
+                yield Problem(
+                    "flask_media_root",
+                    values["flask_media_root"],
+                    f"it overlaps the app's static folder {folder}",
+                    "Write a directory of its own",
+                )
 
 
 def _app_config_problems(values: Values, config: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
@@ -1432,10 +1804,14 @@ def with_app(values: Values, settings: Settings, app: t.Mapping[str, t.Any]) -> 
         **settings,
         "static": {
             **settings["static"],
-            "mounts": served_mounts(
-                settings["static"]["root"], app["mounts"], values["flask_site_url_prefix"]
-            ),
+            "mounts": [
+                {**mount, "exclude": _uploads_in(mount, values)}
+                for mount in served_mounts(
+                    settings["static"]["root"], app["mounts"], values["flask_site_url_prefix"]
+                )
+            ],
         },
+        "media": {**settings["media"], **_adoption(values, app)},
         "site": {
             **settings["site"],
             "client_max_body_size_bytes": client_max_body_size_bytes(
@@ -1444,6 +1820,97 @@ def with_app(values: Values, settings: Settings, app: t.Mapping[str, t.Any]) -> 
         },
         "answer": dict(app),
     }
+
+
+def _adoption(values: Values, app: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return where uploads are to be adopted from, with whose rights, or why that isn't known."""
+    told = values["flask_media_adopt_from"]
+    problem = None
+    if not told and not app["config"].get("UPLOAD_FOLDER"):
+        reason = app.get("error") or "it has no UPLOAD_FOLDER in its config"
+        problem = (
+            f"The app does not say where its uploads are: {reason}\n"
+            "Write the directory, such as flask_media_adopt_from: [/srv/gallery/releases/7/uploads]. "
+            "Nothing was copied."
+        )
+    return {
+        "adopt_sources": _adoption_sources(values, app),
+        "adopt_user": None if told else values["flask_app_user"],
+        "adopt_problem": problem,
+    }
+
+
+def _adoption_sources(values: Values, app: t.Mapping[str, t.Any]) -> list[str]:
+    told = list(values["flask_media_adopt_from"])
+    folder = app["config"].get("UPLOAD_FOLDER")
+    if told or not folder:
+        return told
+    path = posixpath.normpath(posixpath.join(values["flask_app_directory"], str(folder)))
+    return [path] if path != posixpath.normpath(values["flask_media_root"]) else []
+
+
+def adoption_problems(values: Values, app: t.Mapping[str, t.Any]) -> list[Problem]:
+    """Return what speaks against adopting uploads from where they are.
+
+    :param app: the answer of the module ``flask_app_info``.
+    """
+    problems: list[Problem] = []
+    for source in _adoption_sources(values, app):
+        if not source.startswith("container:"):
+            problems += _found_problems(source, values)
+            for mount in app["mounts"]:
+                problems += _in_static_problems(source, mount, values)
+    return problems
+
+
+def _found_problems(source: str, values: Values) -> t.Iterator[Problem]:
+    reason = None if values["flask_media_adopt_from"] else _more_than_uploads(source, values)
+    if reason:
+        yield Problem(
+            "flask_media_adopt_from",
+            values["flask_media_adopt_from"],
+            f"the app's UPLOAD_FOLDER is {source!r}: {reason}",
+            "Write the directory of the uploads alone, such as ['/srv/gallery/releases/7/uploads']",
+        )
+
+
+def _in_static_problems(
+    source: str, mount: t.Mapping[str, t.Any], values: Values
+) -> t.Iterator[Problem]:
+    if not mount["folder"]:
+        return
+    if contains(source, mount["folder"]):
+        yield Problem(
+            "flask_media_adopt_from",
+            values["flask_media_adopt_from"],
+            f"the app's static folder {mount['folder']!r} is in {source!r}, where its uploads are",
+            "Write the directory of the uploads alone, such as "
+            f"[{posixpath.join(mount['folder'], 'uploads')!r}]",
+        )
+    elif contains(mount["folder"], source):
+        url = posixpath.join(mount["url"], posixpath.relpath(source, mount["folder"]), "")
+        former = values["flask_media_former_urls"]
+        if not any(contains(prefix, url) for prefix in former):
+            yield Problem(
+                "flask_media_former_urls",
+                former,
+                f"the uploads in {source!r} have URLs below {url!r} now, which would be published with the "
+                "static files",
+                f"Write {[*former, url]!r}",
+            )
+
+
+def _uploads_in(mount: t.Mapping[str, t.Any], values: Values) -> list[str]:
+    """Return the paths below a static folder that are uploads, which no release publishes."""
+    pairs = [(mount["url"], url) for url in values["flask_media_former_urls"]]
+    pairs += [(mount["folder"], path) for path in values["flask_media_adopt_from"]]
+    return sorted(
+        {
+            posixpath.relpath(inner, outer)
+            for outer, inner in pairs
+            if outer and contains(outer, inner) and inner.strip("/") != outer.strip("/")
+        }
+    )
 
 
 def served_mounts(

@@ -58,11 +58,15 @@ _Result = t.TypeVar("_Result")
 
 
 class Mount(t.NamedTuple):
-    """A URL prefix of the app and the folder behind it; ``None`` when the app was not asked."""
+    """A URL prefix of the app and the folder behind it; ``None`` when the app was not asked.
+
+    :ivar exclude: paths below the folder that are not published.
+    """
 
     url: str
     folder: str | None
     endpoint: str | None = None
+    exclude: tuple[str, ...] = ()
 
 
 class Look(t.NamedTuple):
@@ -336,7 +340,7 @@ class _Planner:
             by_url.setdefault(mount.url, mount)
         with contextlib.closing(Sources(self.reader)) as sources:
             for url, mount in sorted(by_url.items()):
-                self._add_mount(url, mount.folder, sources)
+                self._add_mount(url, mount, sources)
             self._refuse()
             self._measure(sources)
             self._refuse()
@@ -361,9 +365,9 @@ class _Planner:
         if self.problems:
             raise PublishError(several(self.problems))
 
-    def _add_mount(self, url: str, folder: str | None, sources: Sources) -> None:
+    def _add_mount(self, url: str, mount: Mount, sources: Sources) -> None:
         """Add a mount's files, or say why they can't be published."""
-        prefix = _prefix(url)
+        prefix, folder = _prefix(url), mount.folder
         self.prefixes.add(prefix)
         for covered in [path for path in self.files if _is_below(path, prefix)]:
             del self.files[covered]
@@ -380,6 +384,8 @@ class _Planner:
         manifests = []
         for path, status in sources.entries(tree):
             target = posixpath.join(prefix, path)
+            if any(_is_below(f"{path}/", excluded) for excluded in mount.exclude):
+                continue
             if stat.S_ISDIR(status.st_mode) and posixpath.basename(path) == ".vite":
                 manifests.append(f"{path}/{_fingerprints.VITE_MANIFEST}")
             if posixpath.basename(path).startswith("."):

@@ -63,7 +63,7 @@ def link_problem(path: str) -> str:
     )
 
 
-class _Rights:
+class Rights:
     """Within it, the kernel grants what it grants a user (seteuid(2)), and nothing of root's.
 
     The user can't signal or trace us meanwhile: the real and the saved user id stay root's
@@ -204,7 +204,7 @@ class Sources:
 
     def __init__(self, reader: _as_user.Account | None) -> None:
         try:
-            self._rights = _Rights(reader)
+            self._rights = Rights(reader)
         except _as_user.AsUserError as error:
             raise PublishError(str(error)) from error
         self._reader = reader.name if reader else _as_user.user_name(os.geteuid())

@@ -46,6 +46,15 @@ options:
     type: list
     elements: path
     default: []
+  require_environment_files:
+    description: Whether each of O(environment_files) has to be there. Those of an app that is run by other means may be yet to come.
+    type: bool
+    default: true
+  process_id:
+    description:
+      - Process whose environment comes before O(environment_files), so that an app is asked as it runs.
+      - Passed over when it is not of O(user), whose secrets it would tell to the app's code.
+    type: int
   environment:
     description: Variables on top of O(environment_files). Secrets belong into a file, since a task's arguments are logged.
     type: dict
@@ -183,6 +192,8 @@ app:
       sample: true
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskworks.static_media.plugins.module_utils._flask_app import (
     Callable,
@@ -200,6 +211,8 @@ def main() -> None:
             "callable": {"type": "str", "required": True},
             "user": {"type": "str", "required": True},
             "environment_files": {"type": "list", "elements": "path", "default": []},
+            "require_environment_files": {"type": "bool", "default": True},
+            "process_id": {"type": "int"},
             "environment": {"type": "dict", "default": {}},
             "directory": {"type": "path"},
             "timeout_seconds": {"type": "int", "default": 60},
@@ -212,7 +225,12 @@ def main() -> None:
             callable=Callable.parse(module.params["callable"]),
             user=module.params["user"],
             directory=module.params["directory"],
-            environment_files=module.params["environment_files"],
+            environment_files=[
+                path
+                for path in module.params["environment_files"]
+                if module.params["require_environment_files"] or os.path.lexists(path)
+            ],
+            process_id=module.params["process_id"],
             environment={
                 str(name): str(value) for name, value in module.params["environment"].items()
             },

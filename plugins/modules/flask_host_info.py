@@ -35,6 +35,11 @@ options:
   root:
     description: Directory of the app's releases, C(flask_app_root). Without it, none are looked for.
     type: path
+  container:
+    description:
+      - The container that the app runs in, where it runs in one.
+      - Either C(container), its name, or C(app) and C(socket) of one that M(flaskworks.static_media.flask_container) runs.
+    type: dict
   users:
     description: Names of users to look up.
     type: list
@@ -116,11 +121,36 @@ bind_holders:
   elements: dict
   sample:
     - {pid: 1204, process: gunicorn, user: gallery}
+container:
+  description:
+    - The container that the app runs in. Null where it runs in none, or where there is no such container.
+    - Its process is null where this host numbers its processes otherwise than the engine does.
+  returned: always
+  type: dict
+  sample:
+    id: 5b1f0c7a90de
+    name: gallery-3f1c0a9be2d4-0b7a91-app-1
+    image: 3f1c0a9be2d4
+    user: "998:998"
+    running: true
+    process_id: 1204
+    read_only: true
+    mounts: [{type: bind, source: /var/www/gallery/media, target: /var/www/gallery/media, writable: true}]
+engine_error:
+  description: Why O(container) could not be looked up, or null.
+  returned: always
+  type: str
+  sample: null
 release:
   description: Release in use, which C(current) in O(root) leads to, or null.
   returned: always
   type: str
   sample: 3f1c0a9be2d4
+current:
+  description: What C(current) in O(root) is. V(link), V(directory) or V(file), or null.
+  returned: always
+  type: str
+  sample: link
 releases:
   description: Whole releases below O(root), sorted.
   returned: always
@@ -163,9 +193,12 @@ directories:
     /var/www/gallery/media: {kind: directory, resolved: /var/www/gallery/media, virtualenv: null, checkout: null}
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _host,
+    _hosted_container,
     _nginx_modules,
     _release,
 )
@@ -178,6 +211,7 @@ def main() -> None:
             "bind": {"type": "str", "required": True},
             "service": {"type": "str", "required": True},
             "root": {"type": "path"},
+            "container": {"type": "dict"},
             "users": {"type": "list", "elements": "str", "default": []},
             "groups": {"type": "list", "elements": "str", "default": []},
             "directories": {"type": "list", "elements": "path", "default": []},
@@ -190,6 +224,7 @@ def main() -> None:
     except LookupError as error:
         module.fail_json(msg=error.args[0])
     root = module.params["root"]
+    container, engine_error = _hosted_container.look_up(module.params["container"])
     module.exit_json(
         changed=False,
         package_manager=package_manager,
@@ -197,10 +232,15 @@ def main() -> None:
         ipv6=_host.has_ipv6(),
         nginx=_nginx_modules.static_modules(),
         listeners=_host.listeners(module.params["port"]),
-        app_process_id=_host.app_process(module.params["bind"], module.params["service"]),
+        app_process_id=container["process_id"]
+        if container
+        else _host.app_process(module.params["bind"], module.params["service"]),
+        container=container,
+        engine_error=engine_error,
         service_process_id=_host.service_process(module.params["service"]),
         bind_holders=_host.bind_holders(module.params["bind"]),
         release=_release.current_id(root) if root else None,
+        current=_host.kind_of(os.path.join(root, "current")) if root else None,
         releases=_release.built_ids(root) if root else [],
         users={name: _host.user_facts(name) for name in module.params["users"]},
         groups={name: _host.group_facts(name) for name in module.params["groups"]},

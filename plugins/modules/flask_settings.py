@@ -42,6 +42,12 @@ options:
     description:
       - Virtualenv to ask the app in, when it isn't C(flask_app_virtualenv). A new release is asked before it is switched to.
     type: path
+  as_it_runs:
+    description:
+      - Ask the app with the environment of its running process, and with those env files only that are there. For an app that is yet to be
+        taken over, whose uploads are looked for.
+    type: bool
+    default: false
   on_contradiction:
     description:
       - What to do when the app can't be asked, or when its answer contradicts the description.

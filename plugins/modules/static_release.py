@@ -66,6 +66,11 @@ options:
       location:
         description: Public URL prefix of the mount. Not used.
         type: str
+      exclude:
+        description: Paths below the folder that are not published, since uploads are there.
+        type: list
+        elements: str
+        default: []
   release:
     description:
       - Id of the release, such as that of the app's code. Publishing it again makes it the newest one.
@@ -344,6 +349,7 @@ def main() -> None:
                     "endpoint": {"type": "str"},
                     "directory": {"type": "str"},
                     "location": {"type": "str"},
+                    "exclude": {"type": "list", "elements": "str", "default": []},
                 },
             },
             "release": {"type": "str"},
@@ -398,7 +404,8 @@ def _publish(module: AnsibleModule) -> None:
             "mounts is null. Write the app's mounts, or [] for an app without files."
         )
     mounts = [
-        Mount(mount["url"], mount["folder"], mount["endpoint"]) for mount in module.params["mounts"]
+        Mount(mount["url"], mount["folder"], mount["endpoint"], tuple(mount["exclude"]))
+        for mount in module.params["mounts"]
     ]
     look = _look(module.params, module.check_mode)
     reader = _reader(module.params["source_user"], module.check_mode)

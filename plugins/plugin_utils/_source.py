@@ -132,6 +132,26 @@ def identify(text: str) -> Source:
     return Source("requirement", text, hashlib.sha256(text.encode()).hexdigest())
 
 
+def identify_context(text: str) -> Source:
+    """Tell what ``flask_app_source`` names when an image is to be built from it.
+
+    :raises SourceError: saying what to write instead.
+    """
+    path = pathlib.Path(text).expanduser()
+    if text.startswith("git+"):
+        return identify(text)
+    if not path.is_dir():
+        raise SourceError(
+            f"{path.absolute()} is no directory on the control node. Write that of your project, with its "
+            "Dockerfile, or a git URL; or set flask_app_image to an image that is built already."
+        )
+    if not (path / "Dockerfile").is_file():
+        raise SourceError(
+            f"{path} has no Dockerfile. Add one, or set flask_app_runtime to 'virtualenv'."
+        )
+    return Source("directory", str(path.resolve()), _fingerprint_directory(path))
+
+
 def mask(text: str) -> str:
     """Return a text with asterisks in place of what URLs in it say of user and password."""
     return USERINFO.sub(r"\g<scheme>***@", text)

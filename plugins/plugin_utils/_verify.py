@@ -22,6 +22,7 @@ import shlex
 import typing as t
 import urllib.parse
 
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _docker
 from ansible_collections.flaskworks.static_media.plugins.module_utils._settings import (
     contains,
     overlap,
@@ -478,10 +479,24 @@ class Proof:
                 problem,
                 "Set flask_media_root to a directory of its own, and move the uploads there.",
             )
+        container = self.settings["host"].get("container")
+        if container and not _docker.keeps(container["mounts"], {media, facts["resolved"]}):
+            name = container["name"]
+            problem = f"the container {name} has not mounted {media}"
+            problems.append(problem)
+            self._find(
+                "media-ephemeral",
+                name,
+                "uploads are in the container's own layer: they vanish with it, and Nginx does not see them",
+                f"{problem}; mounted are {', '.join(mount['target'] for mount in container['mounts']) or 'none'}",
+                f"Copy them out (docker cp --archive {name}:{media}/. {media}), then run the app with that "
+                "directory mounted; the site playbook does so with flask_app_runtime=compose.",
+            )
         self._check(
             "uploads-survive-redeploy",
             problems,
-            f"{facts['resolved']} is outside {self.settings['app']['root']}, every virtualenv and checkout",
+            f"{facts['resolved']} is outside {self.settings['app']['root']}, every virtualenv and checkout"
+            + (f", and mounted into {container['name']}" if container else ""),
         )
 
     def _judge_responses(self) -> None:

@@ -132,7 +132,7 @@ class Host:
                 "cache_policy": self.policy,
                 "expires": "30d",
             },
-            "media": {**media, "inline_types": {"image/png": ["png"]}},
+            "media": {**media, "former_locations": [], "inline_types": {"image/png": ["png"]}},
         }
         template = environment.get_template("locations.conf.j2")
         return template.render(__flask_site={"settings": settings})

@@ -770,3 +770,16 @@ def test_what_stands_in_for_an_app_has_the_form_of_an_answer(ask: Asker) -> None
     assert assumed["config"].keys() == answer["config"].keys()
     assert assumed["mounts"][0].keys() == answer["mounts"][0].keys()
     assert assumed["mounts"][0]["url"] == "/static/"
+
+
+def test_the_environment_of_a_process(tmp_path: Path) -> None:
+    process = tmp_path / "7"
+    process.mkdir()
+    (process / "environ").write_bytes(b"FLASK_UPLOAD_FOLDER=/old=x\0PATH=/bin\0odd\0A=\xff\0")
+    uid = process.stat().st_uid
+    found = _flask_app.process_environment(7, uid, str(tmp_path))
+    assert found == {"FLASK_UPLOAD_FOLDER": "/old=x", "A": "\udcff"}
+    # Another user's secrets are not for the app's code.
+    assert _flask_app.process_environment(7, uid + 1, str(tmp_path)) == {}
+    assert _flask_app.process_environment(8, uid, str(tmp_path)) == {}
+    assert _flask_app.process_environment(None, uid, str(tmp_path)) == {}

@@ -364,6 +364,7 @@ def test_a_bare_host_is_taken() -> None:
         ({"media": {"resolved": "/home/me/x"}}, "flask_media_root", "link to /home/me/x"),
         ({"media": {"resolved": "/var/www/gallery/static/x"}}, "flask_media_root", "nested"),
         ({"static": {"kind": "file"}}, "flask_static_root", "a file of that name"),
+        ({"current": "directory"}, "flask_app_root", "a real directory"),
     ],
     ids=str,
 )

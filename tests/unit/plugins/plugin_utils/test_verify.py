@@ -634,3 +634,37 @@ def test_a_scan_that_ran_out_of_time_is_told() -> None:
     evidence["nginx_access"][1]["samples"].update(checked=200, scanned=70000, complete=False)
     (check,) = [c for c in judge(evidence)["checks"] if c["id"] == "nginx-reads-both"]
     assert check["evidence"].endswith("200 files in them (of 70000 looked at in time, not of all)")
+
+
+def in_container(*mounts: dict[str, t.Any]) -> dict[str, t.Any]:
+    evidence = healthy()
+    evidence["settings"]["host"]["container"] = {"name": "web", "mounts": list(mounts)}
+    return evidence
+
+
+def test_uploads_that_a_container_mounts_survive_it() -> None:
+    mount = {"type": "bind", "source": MEDIA, "target": "/data", "writable": True}
+    report = judge(in_container(mount))
+    assert report["ok"], report
+    (check,) = [each for each in report["checks"] if each["id"] == "uploads-survive-redeploy"]
+    assert check["evidence"].endswith("mounted into web")
+
+
+@pytest.mark.parametrize(
+    "mounts",
+    [
+        [],
+        [{"type": "bind", "source": STATIC, "target": MEDIA, "writable": True}],
+        [{"type": "tmpfs", "source": "", "target": MEDIA, "writable": True}],
+        [{"type": "bind", "source": MEDIA, "target": MEDIA, "writable": False}],
+    ],
+    ids=str,
+)
+def test_uploads_in_a_containers_layer_are_a_finding(mounts: list[dict[str, t.Any]]) -> None:
+    report = judge(in_container(*mounts))
+    assert [each["id"] for each in report["checks"] if each["status"] == "fail"] == [
+        "uploads-survive-redeploy"
+    ]
+    (found,) = report["findings"]
+    assert (found["id"], found["component"]) == ("media-ephemeral", "web")
+    assert f"docker cp --archive web:{MEDIA}/. {MEDIA}" in found["fix"]
