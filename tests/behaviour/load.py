@@ -230,7 +230,7 @@ class Connections:
                 except (ConnectionError, EOFError):
                     # Closed between two requests: RFC 9112, 9.5. On a fresh one it is a fault.
                     self.reconnects += 1
-            return await self._send(await self._open(), method, message)
+            return await self._send(await self._open(), method, message, may_keep=not fresh)
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if isinstance(self._address, str):
@@ -242,6 +242,7 @@ class Connections:
         connection: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         method: str,
         message: bytes,
+        may_keep: bool = True,
     ) -> raw_http.Response:
         reader, writer = connection
         keep = False
@@ -250,7 +251,8 @@ class Connections:
             await writer.drain()
             response, keep = await read_response(reader, method)
         finally:
-            if keep:
+            # Else each fresh one would be one more that is idle, until no descriptor is left.
+            if keep and may_keep:
                 self._idle.append(connection)
             else:
                 writer.close()

@@ -41,6 +41,8 @@ class Server:
     gone: set[str] = field(default_factory=set)
     spoiled: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     requests: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    uploads: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    connections: int = 0
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -82,6 +84,15 @@ class Server:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        with self._lock:
+            self.connections += 1
+        try:
+            self._serve_each(connection)
+        finally:
+            with self._lock:
+                self.connections -= 1
+
+    def _serve_each(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as reader:
             while line := reader.readline():
                 method, target, _ = line.decode().split()
@@ -111,6 +122,7 @@ class Server:
         path = target.partition("?")[0]
         if method == "POST":
             self.kept_uploads.append(picture_in(headers, body))
+            self.uploads.release()
             return answer(b'{"refused": [], "stored": 1}', "application/json", "201 CREATED")
         if path in load.PAGES:
             return answer(self._page(path).encode())
@@ -280,6 +292,15 @@ def test_a_kept_connection_may_be_closed(server: Server) -> None:
     # A fresh one that is closed is a fault, here as good as never met.
     assert result.reconnects > 0
     assert set(result.faults) <= {"transport errors"}
+
+
+def test_connections_do_not_grow_with_uploads(server: Server) -> None:
+    with loaded(server) as visitors:
+        wait_for(server.uploads, 400)
+        connections = server.connections
+        visitors.stop()
+    # 64 uploads at once, and 16 visitors with 6 connections each, at most.
+    assert 0 < connections <= 160
 
 
 def test_nobody_answers(server: Server) -> None:
