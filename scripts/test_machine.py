@@ -17,17 +17,18 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCKERD_LOG = ROOT / ".build" / "dockerd.log"
 DOCKER_START_SECONDS = 90
 
-# Program, and the Debian packages that bring it. Where Debian ships Docker's client apart from its
-# engine, the client's package is docker-cli; bookworm has none of that name.
+# Program, and the Debian packages that bring it.
 PROGRAMS = {
     "chromedriver": ["chromium", "chromium-driver"],
-    "docker": ["docker.io", "docker-cli"],
     "git": ["git"],
     "mmdebstrap": ["mmdebstrap", "debian-archive-keyring"],
     "nginx": ["nginx"],
     "setfacl": ["acl"],
     "shellcheck": ["shellcheck"],
 }
+# Where Debian ships Docker's client apart from its engine, the client's package is docker-cli; bookworm
+# has none of that name. A client may be there without an engine, and answer for one elsewhere.
+DOCKER = {"docker": ["docker.io", "docker-cli"], "dockerd": ["docker.io", "docker-cli"]}
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -74,10 +75,11 @@ def install_without_starting(packages: list[str]) -> None:
 
 
 def ensure_programs() -> None:
-    missing = [program for program in PROGRAMS if not find(program)]
+    programs = PROGRAMS if docker_answers() else {**PROGRAMS, **DOCKER}
+    missing = [program for program in programs if not find(program)]
     if not missing:
         return
-    packages = [package for program in missing for package in PROGRAMS[program]]
+    packages = sorted({package for program in missing for package in programs[program]})
     if not shutil.which("apt-get") or os.geteuid() != 0:
         raise MachineError(
             f"Not found: {', '.join(missing)}. Install them, or run as root on Debian or Ubuntu"
@@ -99,7 +101,10 @@ def systemd_runs() -> bool:
 
 
 def docker_answers() -> bool:
-    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+    docker = find("docker")
+    if not docker:
+        return False
+    return subprocess.run([docker, "info"], capture_output=True, check=False).returncode == 0
 
 
 def live_dockerd() -> bool:
