@@ -14,7 +14,11 @@ import ansible.template
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _settings
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _media_areas,
+    _rules,
+    _settings,
+)
 
 # ansible-core before 2.19 has no notion of trust: every string is a template.
 _TRUSTED: dict[str, t.Any] = (
@@ -80,7 +84,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             [app for app in apps if not isinstance(app, dict)] if isinstance(apps, list) else [apps]
         )
         if wrong:
-            problem = _settings.Problem(
+            problem = _rules.Problem(
                 "flask_apps",
                 wrong[0],
                 "it is no list of descriptions",
@@ -112,7 +116,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         for name, value in values.items():
             # The validator would split a string at its commas.
             if specs[name]["type"] == "list" and isinstance(value, str):
-                problem = _settings.Problem(
+                problem = _rules.Problem(
                     name, value, "it is no list", f'Write ["{value}"], in brackets'
                 )
                 self._refuse(values.get("flask_app_name"), [problem])
@@ -147,7 +151,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                         f"Write {near[0]} instead."
                     )
 
-    def _refuse(self, name: t.Any, problems: t.Sequence[_settings.Problem]) -> None:
+    def _refuse(self, name: t.Any, problems: t.Sequence[_rules.Problem]) -> None:
         if problems:
             raise AnsibleActionFail(_settings.refusal(name, problems))
 
@@ -162,7 +166,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "container": _settings.container_question(values),
                 "users": [values["flask_app_user"], values["flask_site_nginx_user"]],
                 "groups": [values["flask_app_group"]],
-                "directories": [values["flask_static_root"], values["flask_media_root"]],
+                "directories": [
+                    values["flask_static_root"],
+                    *_media_areas.roots(values).values(),
+                ],
                 "paths": _settings.claimable_paths(values),
             },
             variables,
@@ -212,16 +219,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         }
 
 
-def _without_prose(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _without_prose(options: t.Mapping[str, t.Any], level: int = 0) -> dict[str, t.Any]:
     """Return role options as an argument spec, which knows no descriptions.
 
-    The default is dropped too: it may be a template, and the value is there already.
+    A variable's own default is dropped too: it may be a template, and the value is there already.
     """
+    dropped = ("description", "version_added", *(() if level else ("default",)))
     spec = {}
     for name, option in options.items():
         spec[name] = {
-            key: _without_prose(value) if key == "options" else value
+            key: _without_prose(value, level + 1) if key == "options" else value
             for key, value in option.items()
-            if key not in ("description", "version_added", "default")
+            if key not in dropped
         }
     return spec

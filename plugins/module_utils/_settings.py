@@ -23,9 +23,24 @@ import posixpath
 import re
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _compose
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _compose,
+    _media_areas,
+)
+from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
+    SAFE_PATH,
+    TOO_WIDE_DIRECTORIES,
+    UNFIT_DIRECTORIES,
+    Problem,
+    Values,
+    contains,
+    overlap,
+    parse_size,
+    public,
+    size_or_none,
+    url_problem,
+)
 
-Values = t.Mapping[str, t.Any]
 Settings = dict[str, t.Any]
 
 # useradd's own rule, less what is no safe file name (shadow-utils, man 8 useradd).
@@ -48,17 +63,12 @@ RESERVED_NAMES = frozenset(
     }
 )
 
-# What systemd ('%'), a shell and Nginx all read as themselves.
-SAFE_PATH = re.compile(r"/[\w.+@:/-]*\Z")
-SAFE_URL = re.compile(r"/(?:[A-Za-z0-9_.~-]+/)+\Z")
 DOMAIN = re.compile(
     r"(?=.{1,253}\Z)(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})?(?:\.[A-Za-z0-9_-]{1,63})*\Z"
 )
 CALLABLE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\(.*\))?\Z")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# https://nginx.org/en/docs/syntax.html
-SIZE = re.compile(r"(\d+)\s*([kKmMgG]?)(?:[iI]?[bB])?\Z")
 BIND = re.compile(
     r"(?:unix:(?P<path>/[\w.+@:/-]+)|(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5}))\Z"
 )
@@ -71,32 +81,10 @@ MODE = re.compile(r"[0-7]{3,4}\Z")
 HEALTH_URL = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*\Z")
 RELEASE = re.compile(r"(?:previous|[0-9a-f]{12})\Z")
 
-# Emptied at boot or by age, private to one user, or the system's own.
-UNFIT_DIRECTORIES = (
-    "/tmp",
-    "/var/tmp",
-    "/home",
-    "/root",
-    "/run",
-    "/var/run",
-    "/dev",
-    "/proc",
-    "/sys",
-    "/boot",
-    "/etc",
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib64",
-    "/var/cache",
-)
 # A secret in them is lost, or stays behind.
 UNFIT_FOR_SECRETS = tuple(
     path for path in UNFIT_DIRECTORIES if path not in ("/etc", "/usr", "/home", "/root")
 )
-TOO_WIDE_DIRECTORIES = ("/", "/var", "/var/www", "/var/lib", "/srv", "/opt", "/mnt", "/media")
-
 # Multipart boundaries and part headers come on top of the files (RFC 7578), and the app's own
 # page for a request that is too large must be reached before Nginx's.
 BODY_OVERHEAD_BYTES = 64 * 1024
@@ -111,56 +99,6 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 FIRST_FREE_GID = 100
 # ip_unprivileged_port_start, ip(7)
 FIRST_FREE_PORT = 1024
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """Something in the description that can't work.
-
-    :ivar variable: the variable to change.
-    :ivar value: what it is now.
-    :ivar reason: why that can't work.
-    :ivar remedy: what to write instead.
-    """
-
-    variable: str
-    value: t.Any
-    reason: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.variable} is {_shown(self.value)}: {self.reason}. {self.remedy}."
-
-
-def _shown(value: t.Any) -> str:
-    return "not set" if value is None else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def parse_size(value: t.Any) -> int:
-    """Return a size in bytes.
-
-    :param value: an integer, or a string in Nginx's units (``512k``, ``16M``, ``1G``).
-    :raises ValueError: when it is no such size.
-    """
-    match = SIZE.match(str(value).strip())
-    if isinstance(value, bool) or match is None:
-        raise ValueError(f"{value!r} is no size")
-    size: int = int(match.group(1)) * 1024 ** " kmg".index(match.group(2).lower() or " ")
-    if size == 0:
-        raise ValueError("a size of 0 means 'no limit' to Nginx and 'nothing' to Flask")
-    return size
-
-
-def contains(outer: str, inner: str) -> bool:
-    """Whether ``inner`` is ``outer`` or lies in it; both absolute paths or URL prefixes."""
-    outer_parts = [part for part in outer.split("/") if part]
-    inner_parts = [part for part in inner.split("/") if part]
-    return inner_parts[: len(outer_parts)] == outer_parts
-
-
-def overlap(one: str, other: str) -> bool:
-    """Whether two paths or URL prefixes are equal or nested."""
-    return contains(one, other) or contains(other, one)
 
 
 def normalised(values: Values) -> dict[str, t.Any]:
@@ -179,6 +117,9 @@ def normalised(values: Values) -> dict[str, t.Any]:
         plain["flask_static_mounts"] = [
             {**mount, "folder": _plain(mount.get("folder"))} for mount in mounts
         ]
+    plain["flask_media_areas"] = [
+        {**area, "root": _plain(area.get("root"))} for area in values["flask_media_areas"]
+    ]
     if values.get("flask_site_port") is None:
         plain["flask_site_port"] = DEFAULT_PORTS[values["flask_site_scheme"]]
     return {**values, **plain}
@@ -213,7 +154,9 @@ def description_problems(values: Values) -> list[Problem]:
         *_adoption_problems(values),
         *_container_problems(values),
     ]
-    if not any(problem.variable.endswith("_root") for problem in problems):
+    if not any(problem.variable in ("flask_media_url", "flask_media_root") for problem in problems):
+        problems += _media_areas.problems(values)
+    if not any(problem.variable.endswith("root") for problem in problems):
         problems += _root_problems(values)
     return problems
 
@@ -320,12 +263,13 @@ def _place_problems(values: Values) -> t.Iterator[Problem]:
             remedy,
         )
     else:
-        for variable in ("flask_app_root", "flask_static_root", "flask_media_root"):
-            if overlap(directory, values[variable]):
+        own = {name: values[name] for name in ("flask_app_root", "flask_static_root")}
+        for variable, path in {**own, **_media_areas.roots(values)}.items():
+            if overlap(directory, path):
                 yield Problem(
                     "flask_app_env_file",
                     values["flask_app_env_file"],
-                    f"{variable} is {values[variable]!r}, and what is beside the app's secrets has "
+                    f"{variable} is {path!r}, and what is beside the app's secrets has "
                     "another owner and mode",
                     remedy,
                 )
@@ -383,9 +327,9 @@ def _deployed_to(values: Values) -> dict[str, str]:
 
 
 def _root_problems(values: Values) -> t.Iterator[Problem]:
-    static, media = values["flask_static_root"], values["flask_media_root"]
+    static, media = values["flask_static_root"], _media_areas.roots(values)
     deployed = _deployed_to(values)
-    for variable, value in (("flask_static_root", static), ("flask_media_root", media)):
+    for variable, value in {"flask_static_root": static, **media}.items():
         kind = variable.split("_")[1]
         own = _own_directory(values, kind, deployed.values())
         advice = f"Write a directory of its own, such as '{own}'"
@@ -408,58 +352,29 @@ def _root_problems(values: Values) -> t.Iterator[Problem]:
                     advice,
                 )
                 break
-    if overlap(static, media):
-        yield Problem(
-            "flask_media_root",
-            media,
-            f"flask_static_root is {static!r}: the two are the same or one lies in the other, "
-            "so uploads would be served, kept and replaced as if they were part of a release",
-            "Write two directories side by side, such as "
-            f"'/var/www/{values['flask_app_name']}/static' and '/var/www/{values['flask_app_name']}/media'",
-        )
-
-
-def _url_problem(variable: str, value: t.Any) -> Problem | None:
-    if value == "/":
-        reason, remedy = (
-            "it would take every request from the app",
-            "Write a prefix such as '/media/'",
-        )
-    elif not isinstance(value, str) or not value.startswith("/") or not value.endswith("/"):
-        # A missing slash lets a location match its siblings: https://nginx.org/en/docs/http/ngx_http_core_module.html#alias
-        reason = "a prefix begins and ends with a slash"
-        remedy = f"Write {'/' + str(value).strip('/') + '/'!r}"
-    elif not SAFE_URL.match(value) or ".." in value.split("/") or "." in value.split("/"):
-        reason = "Nginx compares prefixes with the decoded and normalised path"
-        remedy = (
-            "Write letters, digits, and any of '. _ - ~' between single slashes, such as '/media/'"
-        )
-    elif any(part.startswith(".") for part in value.split("/")):
-        reason, remedy = (
-            "names with a leading dot are not served",
-            "Write a prefix such as '/media/'",
-        )
-    else:
-        return None
-    return Problem(variable, value, reason, remedy)
-
-
-def public(prefix: str, url: str) -> str:
-    """Return where the public finds what the app itself has at ``url``."""
-    return prefix + url.lstrip("/")
+    for variable, value in media.items():
+        if overlap(static, value):
+            yield Problem(
+                variable,
+                value,
+                f"flask_static_root is {static!r}: the two are the same or one lies in the other, "
+                "so uploads would be served, kept and replaced as if they were part of a release",
+                "Write two directories side by side, such as "
+                f"'/var/www/{values['flask_app_name']}/static' and '/var/www/{values['flask_app_name']}/media'",
+            )
 
 
 def _url_problems(values: Values) -> t.Iterator[Problem]:
     if values["flask_site_url_prefix"] != "/":
-        problem = _url_problem("flask_site_url_prefix", values["flask_site_url_prefix"])
+        problem = url_problem("flask_site_url_prefix", values["flask_site_url_prefix"])
         if problem:
             yield problem
-    media_problem = _url_problem("flask_media_url", values["flask_media_url"])
+    media_problem = url_problem("flask_media_url", values["flask_media_url"])
     if media_problem:
         yield media_problem
     mounts = values.get("flask_static_mounts") or []
     for index, mount in enumerate(mounts):
-        problem = _url_problem(f"flask_static_mounts[{index}].url", mount.get("url"))
+        problem = url_problem(f"flask_static_mounts[{index}].url", mount.get("url"))
         if problem:
             yield problem
         elif not media_problem:
@@ -474,14 +389,15 @@ def _url_problems(values: Values) -> t.Iterator[Problem]:
 
 
 def _mount_problems(variable: str, url: str, values: Values) -> t.Iterator[Problem]:
-    media_url = values["flask_media_url"]
-    if overlap(url, media_url):
-        yield Problem(
-            variable,
-            url,
-            f"flask_media_url is {media_url!r}: the two prefixes are the same or one lies in the other",
-            "Set flask_media_url to a prefix of its own, such as '/media/' or '/uploads/'",
-        )
+    for area in _media_areas.areas_of(values):
+        if overlap(url, area["url"]):
+            told = "flask_media_url is" if area["is_main"] else "flask_media_areas has"
+            yield Problem(
+                variable,
+                url,
+                f"{told} {area['url']!r}: the two prefixes are the same or one lies in the other",
+                "Give the uploads a prefix of their own, such as '/media/' or '/uploads/'",
+            )
 
 
 def _site_problems(values: Values) -> t.Iterator[Problem]:
@@ -705,12 +621,13 @@ def _shared(one: Values, other: Values) -> t.Iterator[Problem]:
             "Give each app of flask_apps a directory of its own, such as /etc/NAME",
         )
     mine, theirs = (
-        [values["flask_static_root"], values["flask_media_root"]] for values in (one, other)
+        {"flask_static_root": values["flask_static_root"], **_media_areas.roots(values)}
+        for values in (one, other)
     )
-    for path in mine:
-        if any(overlap(path, taken) for taken in theirs):
+    for variable, path in mine.items():
+        if any(overlap(path, taken) for taken in theirs.values()):
             yield Problem(
-                "flask_media_root" if path == one["flask_media_root"] else "flask_static_root",
+                variable,
                 path,
                 f"the files of {names} would lie in one another",
                 "Give each app of flask_apps directories of its own",
@@ -741,7 +658,8 @@ def _shared_urls(one: Values, other: Values, names: str) -> t.Iterator[Problem]:
         )
     for guest, host in ((one, other), (other, one)):
         if guest.get("flask_site_server") == host["flask_app_name"]:
-            for url in (host["flask_media_url"], *host["flask_media_former_urls"]):
+            areas = [area["url"] for area in host["flask_media_areas"]]
+            for url in (*areas, *host["flask_media_former_urls"]):
                 media = public(host["flask_site_url_prefix"], url)
                 if overlap(guest["flask_site_url_prefix"], media):
                     yield Problem(
@@ -761,7 +679,7 @@ def _value_problems(values: Values) -> t.Iterator[Problem]:
             except ValueError as error:
                 yield Problem(variable, value, str(error), "Write a size such as '16M'")
     app_limit, body_limit = (
-        _size_or_none(values.get(variable))
+        size_or_none(values.get(variable))
         for variable in ("flask_app_max_content_length", "flask_site_client_max_body_size")
     )
     if app_limit and body_limit and body_limit < app_limit:
@@ -869,7 +787,7 @@ def _more_than_uploads(source: str, values: Values) -> str | None:
 
 
 def _adoption_problems(values: Values) -> t.Iterator[Problem]:
-    media = values["flask_media_root"]
+    roots = _media_areas.roots(values)
     for source in values["flask_media_adopt_from"]:
         if source.startswith("container:"):
             if not CONTAINER.match(source):
@@ -883,10 +801,13 @@ def _adoption_problems(values: Values) -> t.Iterator[Problem]:
         reason = None
         if not source.startswith("/") or posixpath.normpath(source) != (source.rstrip("/") or "/"):
             reason = "it is no absolute path in its plain form"
-        elif overlap(source, media):
-            reason = f"flask_media_root is {media!r}: the two are the same or one lies in the other"
         else:
-            reason = _more_than_uploads(source, values)
+            own = next((name for name, root in roots.items() if overlap(source, root)), None)
+            reason = (
+                f"{own} is {roots[own]!r}: the two are the same or one lies in the other"
+                if own
+                else _more_than_uploads(source, values)
+            )
         if reason:
             yield Problem(
                 "flask_media_adopt_from",
@@ -908,7 +829,7 @@ def _adoption_problems(values: Values) -> t.Iterator[Problem]:
 def _former_url_problems(values: Values) -> t.Iterator[Problem]:
     taken = {"flask_media_url": values["flask_media_url"]}
     for url in values["flask_media_former_urls"]:
-        problem = _url_problem("flask_media_former_urls", url)
+        problem = url_problem("flask_media_former_urls", url)
         if problem:
             yield problem
             continue
@@ -1059,9 +980,9 @@ def _volume_problems(text: str, values: Values) -> t.Iterator[Problem]:
             variable, text, str(error), "Write '/path/on/the/host:/path/in/the/container:ro'"
         )
         return
-    media = values["flask_media_root"]
+    uploads = "the uploads are there: the app would write to one place while Nginx serves another"
     taken = {
-        media: "the uploads are there: the app would write to one place while Nginx serves another",
+        **dict.fromkeys(_media_areas.roots(values).values(), uploads),
         _compose.socket_directory(values["flask_app_name"]): "the app's socket is there",
     }
     for path, reason in taken.items():
@@ -1136,13 +1057,6 @@ def _inline_type_problems(types: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
             )
 
 
-def _size_or_none(value: t.Any) -> int | None:
-    try:
-        return None if value is None else parse_size(value)
-    except ValueError:
-        return None
-
-
 def _owned_env(values: Values) -> dict[str, tuple[str, t.Any]]:
     """The env variables that follow from others: name to (variable to set instead, value)."""
     prefix = values["flask_app_env_prefix"]
@@ -1150,13 +1064,14 @@ def _owned_env(values: Values) -> dict[str, tuple[str, t.Any]]:
         f"{prefix}_UPLOAD_FOLDER": ("flask_media_root", values["flask_media_root"]),
         f"{prefix}_MEDIA_ROOT": ("flask_media_root", values["flask_media_root"]),
         f"{prefix}_MEDIA_URL": ("flask_media_url", values["flask_media_url"]),
+        f"{prefix}_MEDIA_AREAS": ("flask_media_areas", _media_areas.env(values)),
         f"{prefix}_STATIC_MANIFEST": (
             "flask_static_fingerprint",
             _static_manifest(values) if values["flask_static_fingerprint"] else None,
         ),
         f"{prefix}_MAX_CONTENT_LENGTH": (
             "flask_app_max_content_length",
-            _size_or_none(values.get("flask_app_max_content_length")),
+            size_or_none(values.get("flask_app_max_content_length")),
         ),
     }
 
@@ -1286,9 +1201,16 @@ def resolve(values: Values) -> Settings:
     env_file = values["flask_app_env_file"]
     media_root = values["flask_media_root"].rstrip("/")
     static_root = values["flask_static_root"].rstrip("/")
+    areas = _media_areas.resolve(values)
+    roots = [area["root"] for area in areas]
     return {
         "app": {
             **_section(values, "flask_app_"),
+            # That of the main area is mounted for UPLOAD_FOLDER.
+            "container_volumes": [
+                *values["flask_app_container_volumes"],
+                *(f"{root}:{root}" for root in roots if root != media_root),
+            ],
             "env": derived_env(values),
             "secret_key_file": posixpath.join(posixpath.dirname(env_file), "secret_key.env"),
             "run_directory": f"/run/{name}",
@@ -1302,6 +1224,8 @@ def resolve(values: Values) -> Settings:
         "media": {
             **_section(values, "flask_media_"),
             "root": media_root,
+            "areas": areas,
+            "roots": roots,
             "location": public(values["flask_site_url_prefix"], values["flask_media_url"]),
             "group": values.get("flask_media_group") or values["flask_site_nginx_user"],
             "file_mode": f"{int(values['flask_media_mode'], 8) & 0o666:04o}",
@@ -1324,9 +1248,13 @@ def resolve(values: Values) -> Settings:
             ),
             "include_directory": f"/etc/nginx/flask.d/{name}",
         },
-        "verify": _section(values, "flask_verify_"),
+        "verify": {
+            **_section(values, "flask_verify_"),
+            "app_paths": [{"path": root, "want": ["read", "write", "traverse"]} for root in roots],
+            "nginx_paths": [{"path": root, "want": ["traverse"]} for root in (static_root, *roots)],
+        },
         "parents": delivery_parents(
-            name, static_root, media_root, not_holding=_deployed_by_others(values)
+            name, [static_root, *roots], not_holding=_deployed_by_others(values)
         ),
     }
 
@@ -1371,7 +1299,7 @@ def _deployed_by_others(values: Values) -> list[str]:
 
 
 def delivery_parents(
-    name: str, static_root: str, media_root: str, not_holding: t.Sequence[str] = ()
+    name: str, roots: t.Sequence[str], not_holding: t.Sequence[str] = ()
 ) -> list[str]:
     """Return those directories right above the roots that are the app's own.
 
@@ -1379,7 +1307,7 @@ def delivery_parents(
 
     :param not_holding: what others deploy. A directory that holds it is theirs.
     """
-    parents = {posixpath.dirname(static_root), posixpath.dirname(media_root)}
+    parents = {posixpath.dirname(root) for root in roots}
     return sorted(
         parent
         for parent in parents
@@ -1393,8 +1321,8 @@ def client_max_body_size_bytes(values: Values, max_content_length: int | None) -
 
     :param max_content_length: the app's own ``MAX_CONTENT_LENGTH`` in bytes, when known.
     """
-    explicit = _size_or_none(values.get("flask_site_client_max_body_size"))
-    limit = max_content_length or _size_or_none(values.get("flask_app_max_content_length"))
+    explicit = size_or_none(values.get("flask_site_client_max_body_size"))
+    limit = max_content_length or size_or_none(values.get("flask_app_max_content_length"))
     if explicit is not None:
         return explicit
     return limit + limit // 10 + BODY_OVERHEAD_BYTES if limit else NGINX_DEFAULT_BODY_BYTES
@@ -1626,8 +1554,9 @@ def _user_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Pr
 
 def _directory_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     name = values["flask_app_name"]
-    for variable in ("flask_static_root", "flask_media_root"):
-        facts = host["directories"][values[variable]]
+    media = _media_areas.roots(values)
+    for variable, root in {"flask_static_root": values["flask_static_root"], **media}.items():
+        facts = host["directories"][root]
         kind = variable.split("_")[1]
         remedy = f"Write a directory that no deploy replaces, such as '/var/www/{name}/{kind}'"
         for what, holder in (
@@ -1635,32 +1564,29 @@ def _directory_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterat
             ("a git checkout", facts["checkout"]),
         ):
             if holder:
-                yield Problem(variable, values[variable], f"{holder} is {what}", remedy)
+                yield Problem(variable, root, f"{holder} is {what}", remedy)
         unfit = next(
             (path for path in UNFIT_DIRECTORIES if contains(path, facts["resolved"])), None
         )
         if unfit:
             yield Problem(
                 variable,
-                values[variable],
+                root,
                 f"it is a link to {facts['resolved']}, in {unfit}",
                 remedy,
             )
         if facts["kind"] not in ("directory", "missing"):
+            yield Problem(variable, root, f"there is a {facts['kind']} of that name", remedy)
+    static = host["directories"][values["flask_static_root"]]["resolved"]
+    for variable, root in media.items():
+        resolved = host["directories"][root]["resolved"]
+        if overlap(static, resolved):
             yield Problem(
-                variable, values[variable], f"there is a {facts['kind']} of that name", remedy
+                variable,
+                root,
+                f"behind its links it is {resolved}, and the static root is {static}: the same or nested",
+                "Write two directories side by side",
             )
-    static, media = (
-        host["directories"][values[variable]]["resolved"]
-        for variable in ("flask_static_root", "flask_media_root")
-    )
-    if overlap(static, media):
-        yield Problem(
-            "flask_media_root",
-            values["flask_media_root"],
-            f"behind its links it is {media}, and the static root is {static}: the same or nested",
-            "Write two directories side by side",
-        )
 
 
 def _known_release_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
@@ -1743,7 +1669,7 @@ def mount_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Pro
     """Yield where the app's static mounts contradict the description."""
     for mount in served(app["mounts"]):
         variable = f"the app's static_url_path (endpoint {mount['endpoint']!r})"
-        problem = _url_problem(variable, mount["url"])
+        problem = url_problem(variable, mount["url"])
         if problem:
             yield dataclasses.replace(
                 problem,
@@ -1753,14 +1679,15 @@ def mount_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Pro
             yield from _mount_problems(variable, mount["url"], values)
             for url in values["flask_media_former_urls"]:
                 yield from _former_mount_problems(url, mount["url"])
-        for folder in (mount["folder"], mount.get("container_folder")):
-            if folder and overlap(folder, values["flask_media_root"]):
-                yield Problem(
-                    "flask_media_root",
-                    values["flask_media_root"],
-                    f"it overlaps the app's static folder {folder}",
-                    "Write a directory of its own",
-                )
+        for folder in filter(None, (mount["folder"], mount.get("container_folder"))):
+            for name, root in _media_areas.roots(values).items():
+                if overlap(folder, root):
+                    yield Problem(
+                        name,
+                        root,
+                        f"it overlaps the app's static folder {folder}",
+                        "Write a directory of its own",
+                    )
 
 
 def _app_config_problems(values: Values, config: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
@@ -1779,7 +1706,7 @@ def _app_config_problems(values: Values, config: t.Mapping[str, t.Any]) -> t.Ite
             )
             break
     limit = config.get("MAX_CONTENT_LENGTH")
-    explicit = _size_or_none(values.get("flask_site_client_max_body_size"))
+    explicit = size_or_none(values.get("flask_site_client_max_body_size"))
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
         yield Problem(
             "the app's MAX_CONTENT_LENGTH",

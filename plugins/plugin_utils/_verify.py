@@ -23,7 +23,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import _docker
-from ansible_collections.flaskworks.static_media.plugins.module_utils._settings import (
+from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
     contains,
     overlap,
     public,
@@ -233,34 +233,36 @@ class Proof:
         return list(self.settings["static"]["mounts"] or [])
 
     def _judge_prefixes(self) -> None:
-        media_url = self.settings["media"]["url"]
-        clashes = [mount["url"] for mount in self._mounts if overlap(mount["url"], media_url)]
-        for url in clashes:
-            self._find(
-                "static-url-mismatch",
-                url,
-                f"the static prefix {url} and the media prefix {media_url} are the same or nested",
-                f"app: {url}, flask_media_url: {media_url}",
-                "Set flask_media_url to a prefix of its own.",
-            )
+        urls = [area["url"] for area in self.settings["media"]["areas"]]
+        problems = []
+        for mount in self._mounts:
+            for media_url in (url for url in urls if overlap(mount["url"], url)):
+                problems.append(mount["url"])
+                self._find(
+                    "static-url-mismatch",
+                    mount["url"],
+                    f"the static prefix {mount['url']} and the media prefix {media_url} are the same or nested",
+                    f"app: {mount['url']}, flask_media_areas: {media_url}",
+                    "Give the uploads a prefix of their own, by flask_media_url.",
+                )
         shown = ", ".join(mount["url"] for mount in self._mounts) or "no static mount"
-        self._check("url-prefixes-differ", clashes, f"{shown} and {media_url}")
+        self._check("url-prefixes-differ", problems, f"{shown} and {', '.join(urls)}")
 
     def _judge_directories(self) -> None:
-        roots = self.settings["static"]["root"], self.settings["media"]["root"]
-        static, media = (self.settings["host"]["directories"][root]["resolved"] for root in roots)
-        problems = (
-            [f"{static} and {media} are the same or nested"] if overlap(static, media) else []
-        )
-        if problems:
+        directories = self.settings["host"]["directories"]
+        static = directories[self.settings["static"]["root"]]["resolved"]
+        roots = [directories[root]["resolved"] for root in self.settings["media"]["roots"]]
+        problems = []
+        for media in (root for root in roots if overlap(static, root)):
+            problems.append(f"{static} and {media} are the same or nested")
             self._find(
                 "shared-directory",
                 media,
                 "static and media share a directory",
-                problems[0],
+                problems[-1],
                 "Set flask_static_root and flask_media_root to two directories side by side.",
             )
-        self._check("directories-differ", problems, f"{static} and {media}")
+        self._check("directories-differ", problems, f"{static} and {', '.join(roots)}")
 
     def _judge_upload_folder(self) -> None:
         root = self.settings["media"]["root"]
@@ -356,7 +358,7 @@ class Proof:
     def _blocked(self, user: str, answer: Evidence) -> str:
         stop = answer["blocked_by"] or {"component": answer["path"], "reason": "not-readable"}
         component, reason = stop["component"], stop["reason"]
-        media_root = self.settings["media"]["root"]
+        media_roots = self.settings["media"]["roots"]
         shown = " ".join(
             str(part)
             for part in (stop.get("mode"), f"{stop.get('owner')}:{stop.get('group')}")
@@ -365,8 +367,9 @@ class Proof:
         finding = reason
         message = ACCESS_FAULTS.get(reason, reason).format(user=user)
         if reason == "missing":
-            finding = "media-missing" if contains(component, media_root) else "static-missing"
-        elif component == media_root and stop.get("owner") != self.settings["app"]["user"]:
+            of_media = any(contains(component, root) for root in media_roots)
+            finding = "media-missing" if of_media else "static-missing"
+        elif component in media_roots and stop.get("owner") != self.settings["app"]["user"]:
             # Whoever is stopped here, this is why.
             finding = "owner-id-mismatch"
             message = (
@@ -385,7 +388,7 @@ class Proof:
         component = stop["component"]
         owned = (
             self.settings["static"]["root"],
-            self.settings["media"]["root"],
+            *self.settings["media"]["roots"],
             *self.settings["parents"],
         )
         if component in owned:
@@ -464,8 +467,23 @@ class Proof:
         return problems
 
     def _judge_survival(self) -> None:
-        media = self.settings["media"]["root"]
-        facts = self.settings["host"]["directories"][media]
+        directories = self.settings["host"]["directories"]
+        container = self.settings["host"].get("container")
+        problems: list[str] = []
+        for media in self.settings["media"]["roots"]:
+            problems += self._replaced(media, directories[media])
+            resolved = directories[media]["resolved"]
+            if container and not _docker.keeps(container["mounts"], {media, resolved}):
+                problems.append(self._ephemeral(media, container))
+        self._check(
+            "uploads-survive-redeploy",
+            problems,
+            f"{', '.join(directories[media]['resolved'] for media in self.settings['media']['roots'])}: outside "
+            f"{self.settings['app']['root']}, every virtualenv and checkout"
+            + (f", and mounted into {container['name']}" if container else ""),
+        )
+
+    def _replaced(self, media: str, facts: Evidence) -> list[str]:
         problems = [
             f"{media} lies in {path}"
             for path in (self.settings["app"]["root"], facts["virtualenv"], facts["checkout"])
@@ -479,25 +497,20 @@ class Proof:
                 problem,
                 "Set flask_media_root to a directory of its own, and move the uploads there.",
             )
-        container = self.settings["host"].get("container")
-        if container and not _docker.keeps(container["mounts"], {media, facts["resolved"]}):
-            name = container["name"]
-            problem = f"the container {name} has not mounted {media}"
-            problems.append(problem)
-            self._find(
-                "media-ephemeral",
-                name,
-                "uploads are in the container's own layer: they vanish with it, and Nginx does not see them",
-                f"{problem}; mounted are {', '.join(mount['target'] for mount in container['mounts']) or 'none'}",
-                f"Copy them out (docker cp --archive {name}:{media}/. {media}), then run the app with that "
-                "directory mounted; the site playbook does so with flask_app_runtime=compose.",
-            )
-        self._check(
-            "uploads-survive-redeploy",
-            problems,
-            f"{facts['resolved']} is outside {self.settings['app']['root']}, every virtualenv and checkout"
-            + (f", and mounted into {container['name']}" if container else ""),
+        return problems
+
+    def _ephemeral(self, media: str, container: Evidence) -> str:
+        name = container["name"]
+        problem = f"the container {name} has not mounted {media}"
+        self._find(
+            "media-ephemeral",
+            name,
+            "uploads are in the container's own layer: they vanish with it, and Nginx does not see them",
+            f"{problem}; mounted are {', '.join(mount['target'] for mount in container['mounts']) or 'none'}",
+            f"Copy them out (docker cp --archive {name}:{media}/. {media}), then run the app with that "
+            "directory mounted; the site playbook does so with flask_app_runtime=compose.",
         )
+        return problem
 
     def _judge_responses(self) -> None:
         answers: dict[str, list[_Answer]] = {}

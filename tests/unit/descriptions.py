@@ -31,4 +31,14 @@ def description(**changes: t.Any) -> dict[str, t.Any]:
         flask_site_port=80,
         flask_site_include_file="/etc/nginx/snippets/gallery.conf",
     )
-    return {**values, **changes}
+    values.update(changes)
+    if "flask_media_areas" not in changes:
+        values["flask_media_areas"] = [media_area(values["flask_media_url"])]
+    return values
+
+
+def media_area(url: str, **changes: t.Any) -> dict[str, t.Any]:
+    """An area of ``flask_media_areas``, completed as its spec has it."""
+    unset = ("root", "auth_url", "inline_types", "client_max_body_size", "upload_rate")
+    area = {"url": url, "access": "public", "cache_seconds": 0, "upload_urls": []}
+    return {**dict.fromkeys(unset), **area, **changes}

@@ -38,7 +38,7 @@ def render(name: str, app: dict[str, t.Any]) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(core.FilterModule().filters())
-    settings = {"app": app, "site": {"nginx_user": "root"}, "media": {"root": "/srv/media"}}
+    settings = {"app": app, "site": {"nginx_user": "root"}, "media": {"roots": ["/srv/media"]}}
     return environment.get_template(name).render(
         __flask_app={"settings": settings}, ansible_managed="Ansible managed"
     )

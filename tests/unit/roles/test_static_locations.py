@@ -27,6 +27,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._static_re
     Options,
 )
 
+from tests.unit.descriptions import media_area
 from tests.unit.roles.specs import CHECKOUT
 
 TEMPLATES = CHECKOUT / "roles/flask_site/templates"
@@ -121,7 +122,13 @@ class Host:
         environment.filters.update(mathstuff.FilterModule().filters())
         environment.filters["flaskworks.static_media.nginx_quote"] = nginx_quote
         mount = {"url": "/static/", "location": "/static/", "directory": f"{self.root}/static"}
-        media = {"url": "/media/", "location": "/media/", "root": str(self.directory / "media")}
+        area = {
+            **media_area("/media/", root=str(self.directory / "media")),
+            "is_main": True,
+            "location": "/media/",
+            "cache_control": "no-cache",
+            "inline_types": {"image/png": ["png"]},
+        }
         settings = {
             "app": {"name": "gallery"},
             "site": {"mode": "server", "proxy": False},
@@ -132,7 +139,7 @@ class Host:
                 "cache_policy": self.policy,
                 "expires": "30d",
             },
-            "media": {**media, "former_locations": [], "inline_types": {"image/png": ["png"]}},
+            "media": {"areas": [area], "former_locations": []},
         }
         template = environment.get_template("locations.conf.j2")
         return template.render(__flask_site={"settings": settings})

@@ -7,7 +7,7 @@ import typing as t
 
 import pytest
 import yaml
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _settings
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _rules, _settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -231,19 +231,19 @@ def test_a_secret_value_is_not_shown() -> None:
     ],
 )
 def test_sizes_become_bytes(text: t.Any, size: int) -> None:
-    assert _settings.parse_size(text) == size
+    assert _rules.parse_size(text) == size
 
 
 @given(st.text())
 def test_a_size_is_a_positive_number_or_refused(text: str) -> None:
     with contextlib.suppress(ValueError):
-        assert _settings.parse_size(text) > 0
+        assert _rules.parse_size(text) > 0
 
 
 @pytest.mark.parametrize("value", [True, None, 1.5, "", "16T", "1e3"])
 def test_nonsense_is_no_size(value: t.Any) -> None:
     with pytest.raises(ValueError):
-        _settings.parse_size(value)
+        _rules.parse_size(value)
 
 
 PARTS = st.lists(st.from_regex(r"[a-z]{1,3}", fullmatch=True), max_size=4)
@@ -252,16 +252,16 @@ PARTS = st.lists(st.from_regex(r"[a-z]{1,3}", fullmatch=True), max_size=4)
 @given(PARTS, PARTS)
 def test_a_path_contains_what_is_below_it_and_no_sibling(outer: list[str], rest: list[str]) -> None:
     path = "/" + "/".join(outer)
-    assert _settings.contains(path, "/".join([path.rstrip("/"), *rest]))
+    assert _rules.contains(path, "/".join([path.rstrip("/"), *rest]))
     if outer:
-        assert not _settings.contains(path, path + "x")
-        assert not _settings.overlap(path, path + "x/y")
+        assert not _rules.contains(path, path + "x")
+        assert not _rules.overlap(path, path + "x/y")
 
 
 @given(PARTS, PARTS)
 def test_overlap_asks_no_order(one: list[str], other: list[str]) -> None:
     paths = "/" + "/".join(one) + "/", "/" + "/".join(other)
-    assert _settings.overlap(*paths) == _settings.overlap(*reversed(paths))
+    assert _rules.overlap(*paths) == _rules.overlap(*reversed(paths))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _settings
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _rules, _settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -197,5 +197,5 @@ SEGMENTS = st.lists(st.from_regex(r"[a-z][a-z0-9_-]{0,5}", fullmatch=True), max_
 @given(SEGMENTS, SEGMENTS)
 def test_a_public_url_is_the_prefix_and_the_app_s_own(prefix: list[str], url: list[str]) -> None:
     one, other = ("/" + "".join(f"{part}/" for part in parts) for parts in (prefix, url))
-    both = _settings.public(one, other)
+    both = _rules.public(one, other)
     assert both == "/" + "".join(f"{part}/" for part in [*prefix, *url])

@@ -34,7 +34,9 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
         },
         "media": {
             "root": MEDIA,
+            "roots": [MEDIA],
             "url": "/media/",
+            "areas": [{"url": "/media/"}],
             "location": f"{prefix}media/",
             "group": "www-data",
         },

@@ -1,0 +1,261 @@
+# Copyright (c) 2026, the flaskworks.static_media authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection. It can have breaking changes at any time.
+
+"""The media areas of an app: where each lies, at which URLs, and who may read it.
+
+One of them is the main area, at ``flask_media_url`` and in ``flask_media_root``: it is the app's
+``UPLOAD_FOLDER``. By default it is the only one.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import typing as t
+
+from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
+    Problem,
+    Values,
+    contains,
+    overlap,
+    parse_size,
+    public,
+    size_or_none,
+    url_problem,
+)
+
+Area = dict[str, t.Any]
+
+# https://nginx.org/en/docs/http/ngx_http_limit_req_module.html#limit_req_zone
+RATE = re.compile(r"[1-9]\d*r/[sm]\Z")
+# A location of the app's own, without what Nginx or a request line would read as something else.
+APP_URL = re.compile(r"/[A-Za-z0-9_.~/-]*\Z")
+
+
+def areas_of(values: Values) -> list[Area]:
+    """Return the areas as they were described, each completed; the main one first.
+
+    An area without a directory of its own gets one beside ``flask_media_root``, named after its URL.
+    """
+    parent = posixpath.dirname(values["flask_media_root"])
+    found = []
+    for item in values["flask_media_areas"]:
+        url = item["url"]
+        is_main = url == values["flask_media_url"]
+        own = posixpath.join(parent, "-".join(part for part in url.split("/") if part))
+        found.append(
+            {
+                **item,
+                "is_main": is_main,
+                "root": values["flask_media_root"] if is_main else item.get("root") or own,
+                "inline_types": item["inline_types"]
+                if item.get("inline_types") is not None
+                else values["flask_media_inline_types"],
+            }
+        )
+    return sorted(found, key=lambda area: not area["is_main"])
+
+
+def roots(values: Values) -> dict[str, str]:
+    """Return the directories of all areas by the variable that says which, the main one's first."""
+    urls = [item["url"] for item in values["flask_media_areas"]]
+    return {
+        "flask_media_root"
+        if area["is_main"]
+        else f"flask_media_areas[{urls.index(area['url'])}].root": area["root"]
+        for area in areas_of(values)
+    }
+
+
+def problems(values: Values) -> t.Iterator[Problem]:
+    """Yield what can't work in ``flask_media_areas`` on any host."""
+    items = values["flask_media_areas"]
+    main = [item for item in items if item["url"] == values["flask_media_url"]]
+    if len(main) != 1:
+        yield Problem(
+            "flask_media_areas",
+            [item["url"] for item in items],
+            f"{'none' if not main else 'more than one'} of them is at flask_media_url, "
+            f"{values['flask_media_url']!r}, which is the app's UPLOAD_FOLDER",
+            "Write one area with that url, or set flask_media_url to the url of the area that is",
+        )
+        return
+    taken: list[Area] = []
+    for index, area in enumerate(areas_of(values)):
+        name = f"flask_media_areas[{_index_of(items, area, index)}]"
+        problem = None if area["is_main"] else url_problem(f"{name}.url", area["url"])
+        if problem:
+            yield problem
+            return
+        yield from _place_problems(name, area, taken, values)
+        yield from _access_problems(name, area, values)
+        yield from _upload_problems(name, area, values)
+        taken.append(area)
+
+
+def _index_of(items: t.Sequence[Values], area: Area, default: int) -> int:
+    return next((i for i, item in enumerate(items) if item["url"] == area["url"]), default)
+
+
+def _place_problems(
+    name: str, area: Area, taken: t.Sequence[Area], values: Values
+) -> t.Iterator[Problem]:
+    if area["is_main"]:
+        told = next(i for i in values["flask_media_areas"] if i["url"] == area["url"]).get("root")
+        if told and posixpath.normpath(told) != values["flask_media_root"]:
+            yield Problem(
+                f"{name}.root",
+                told,
+                f"flask_media_root is {values['flask_media_root']!r}, and this is the main area",
+                "Leave it unset, and set flask_media_root",
+            )
+    for other in taken:
+        if overlap(area["url"], other["url"]):
+            yield Problem(
+                f"{name}.url",
+                area["url"],
+                f"the area at {other['url']!r} is the same or nested, so its rules would not hold there",
+                "Write a prefix of its own, such as '/documents/'",
+            )
+        if overlap(area["root"], other["root"]):
+            yield Problem(
+                f"{name}.root",
+                area["root"],
+                f"the area at {other['url']!r} has {other['root']!r}: what is private in one could be "
+                "had from the other",
+                "Write a directory of its own, or leave it unset",
+            )
+    for former in values["flask_media_former_urls"]:
+        if not area["is_main"] and overlap(area["url"], former):
+            yield Problem(
+                f"{name}.url",
+                area["url"],
+                f"flask_media_former_urls has {former!r}, at which the main area is served",
+                "Write a prefix of its own, such as '/documents/'",
+            )
+
+
+def _access_problems(name: str, area: Area, values: Values) -> t.Iterator[Problem]:
+    access, auth_url = area["access"], area.get("auth_url")
+    if access == "auth_request" and not (auth_url and APP_URL.match(auth_url)):
+        yield Problem(
+            f"{name}.auth_url",
+            auth_url,
+            "Nginx would not know whom to ask",
+            "Write the URL of the app's that answers 204, 401 or 403, such as '/may-read'",
+        )
+    elif access == "auth_request" and contains(area["url"], auth_url or ""):
+        yield Problem(
+            f"{name}.auth_url",
+            auth_url,
+            f"it is in the area itself, {area['url']!r}, which Nginx serves",
+            "Write a URL that the app answers, such as '/may-read'",
+        )
+    elif access != "auth_request" and auth_url:
+        yield Problem(
+            f"{name}.auth_url",
+            auth_url,
+            f"access is {access!r}, so nobody would be asked",
+            "Leave it unset, or set access to 'auth_request'",
+        )
+    if area["cache_seconds"] < 0:
+        yield Problem(
+            f"{name}.cache_seconds",
+            area["cache_seconds"],
+            "it is no length of time",
+            "Write 0, or a number of seconds",
+        )
+
+
+def _upload_problems(name: str, area: Area, values: Values) -> t.Iterator[Problem]:
+    for url in area["upload_urls"]:
+        if not APP_URL.match(url) or url == "/":
+            yield Problem(
+                f"{name}.upload_urls",
+                url,
+                "it is no URL of the app's at which files arrive",
+                "Write one such as '/upload'",
+            )
+    for key in ("client_max_body_size", "upload_rate"):
+        if area.get(key) is not None and not area["upload_urls"]:
+            yield Problem(
+                f"{name}.{key}",
+                area[key],
+                "uploads come to a URL of the app's, and upload_urls names none",
+                "Set upload_urls to where the app takes files, such as ['/upload']",
+            )
+    size = area.get("client_max_body_size")
+    if size is not None:
+        try:
+            parse_size(size)
+        except ValueError as error:
+            yield Problem(
+                f"{name}.client_max_body_size", size, str(error), "Write a size such as '16M'"
+            )
+    rate = area.get("upload_rate")
+    if rate is not None and not RATE.match(rate):
+        yield Problem(
+            f"{name}.upload_rate", rate, "it is no rate of Nginx's", "Write one such as '30r/m'"
+        )
+    elif rate is not None and values["flask_site_mode"] != "server":
+        yield Problem(
+            f"{name}.upload_rate",
+            rate,
+            "its zone has to stand outside of the server block, which you keep",
+            "Leave it unset, and write limit_req_zone and limit_req into your own configuration",
+        )
+
+
+def resolve(values: Values) -> list[Area]:
+    """Return the areas as tasks and templates read them.
+
+    ``location`` is the public URL, ``internal_location`` where Nginx alone finds what the app sends
+    (``accel``) or whom it asks (``auth_request``), ``cache_control`` the header's value.
+    """
+    prefix, name = values["flask_site_url_prefix"], values["flask_app_name"]
+    found = []
+    for area in areas_of(values):
+        internal = {"accel": f"/_{name}_accel", "auth_request": f"/_{name}_auth"}
+        below = internal.get(area["access"])
+        found.append(
+            {
+                **area,
+                "location": public(prefix, area["url"]),
+                "internal_location": below + area["url"] if below else None,
+                "cache_control": _cache_control(area),
+                "client_max_body_size_bytes": size_or_none(area.get("client_max_body_size")),
+            }
+        )
+    return found
+
+
+def _cache_control(area: Area) -> str:
+    lasting = f"max-age={area['cache_seconds']}" if area["cache_seconds"] else "no-cache"
+    if area["access"] == "public":
+        return lasting
+    # What one visitor may see must not be kept for others: RFC 9111, 5.2.2.7
+    return f"private, {lasting}"
+
+
+def env(values: Values) -> dict[str, dict[str, t.Any]] | None:
+    """Return what the app is told of its areas, or ``None`` where there is the one public area only.
+
+    Keyed by URL: ``root``, ``access``, ``inline_types`` (MIME types), and with ``accel`` the
+    ``accel_location`` and ``cache_control`` that the app's answer needs.
+    """
+    found = resolve(values)
+    if len(found) == 1 and found[0]["access"] == "public":
+        return None
+    told = {}
+    for area in found:
+        told[area["url"]] = {"root": area["root"], "access": area["access"]}
+        if area["access"] == "accel":
+            told[area["url"]].update(
+                accel_location=area["internal_location"],
+                cache_control=area["cache_control"],
+                inline_types=sorted(area["inline_types"]),
+            )
+    return told
