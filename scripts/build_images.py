@@ -10,8 +10,10 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,8 +23,13 @@ PULL_SECONDS = 120
 
 # Release, and the suite that mmdebstrap knows it by.
 RELEASES = {"debian12": "bookworm", "debian13": "trixie"}
-# node: systemd as PID 1. fresh: what `make site` may expect of a new machine, and no init at all.
-KINDS = ("node", "fresh")
+# node: systemd as PID 1. ready: the same, and what deploys install. fresh: what `make site` may expect of a
+# new machine, and no init at all.
+KINDS = ("node", "ready", "fresh")
+# What a kind is made from, where that is not Debian alone.
+MADE_FROM = {"ready": "node"}
+# What is copied into it, from the environment that this runs in.
+COPIED = {"ready": Path(sys.executable).with_name("uv")}
 NAMES = [f"{kind}-{release}" for kind in KINDS for release in RELEASES]
 
 
@@ -88,18 +95,28 @@ def ensure_base(release: str) -> str:
 
 def ensure_image(name: str) -> str:
     kind, release = name.split("-")
-    recipe = RECIPES / kind
-    digest = hashlib.sha256((recipe / "Dockerfile").read_bytes()).hexdigest()[:12]
-    tag = f"flaskworks-{kind}:{release}-{digest}"
+    recipe, copied = RECIPES / kind / "Dockerfile", COPIED.get(kind)
+    base = ensure_image(f"{MADE_FROM[kind]}-{release}") if kind in MADE_FROM else None
+    content = recipe.read_bytes() + str(base or "").encode() + (version(copied) if copied else b"")
+    tag = f"flaskworks-{kind}:{release}-{hashlib.sha256(content).hexdigest()[:12]}"
     if exists(tag):
         return tag
-    base = ensure_base(release)
+    base = base or ensure_base(release)
     say(f"building {tag}")
-    argv = ["docker", "build", "--tag", tag, "--build-arg", f"BASE={base}", str(recipe)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as context:
+        for path in filter(None, (recipe, copied)):
+            shutil.copy(path, context)
+        argv = ["docker", "build", "--tag", tag, "--build-arg", f"BASE={base}", context]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ImageError(f"`{' '.join(argv)}` failed:\n{done.stdout}\n{done.stderr}")
     return tag
+
+
+def version(program: Path) -> bytes:
+    if not program.is_file():
+        raise ImageError(f"There is no {program}. Run this by the Python of `make test-env`.")
+    return subprocess.run([program, "--version"], capture_output=True, check=True).stdout
 
 
 def main(names: list[str]) -> int:
