@@ -34,11 +34,12 @@ SIDE_BY_SIDE = max(2, min(4, os.cpu_count() or 1))
 
 # What a scenario repeats, among all the others; run alone it does all that it was made for.
 FEWER_TIMES = {
-    "killed": {"KILLED_MOMENTS": "5"},
+    "adopt": {"ADOPT_KILLS": "2"},
+    "killed": {"KILLED_MOMENTS": "3"},
     "redeploy": {
-        "REDEPLOY_DEPLOYS": "3",
+        "REDEPLOY_DEPLOYS": "2",
         "REDEPLOY_ROLLBACKS": "1",
-        "DEPLOY_KILLED_MOMENTS": "2",
+        "DEPLOY_KILLED_MOMENTS": "1",
     },
 }
 
