@@ -68,8 +68,8 @@ def test_a_name_that_is_no_canarys_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "27", "0999", "-027", "0o27", "00027", "0027\n"])
 def test_a_umask_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(CanaryError, match="umask"):
-        _media_canary.parse_umask(text)
+    with pytest.raises(_as_user.AsUserError, match="umask"):
+        _as_user.parse_umask(text)
 
 
 def test_a_closed_parent_is_named(visitor: Account, media: Path) -> None:
