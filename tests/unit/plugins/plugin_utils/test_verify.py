@@ -38,7 +38,11 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
             "url": "/media/",
             "areas": [{"url": "/media/"}],
             "location": f"{prefix}media/",
+            "permissions": "group",
             "group": "www-data",
+            "mode": "2750",
+            "file_mode": "0640",
+            "umask": "0027",
         },
         "site": {
             "nginx_user": "www-data",
@@ -100,6 +104,7 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
         "canary": canary,
         "responses": responses,
         "app_access": [access(MEDIA)],
+        "static_access": [access(STATIC)],
         "nginx_access": [access(STATIC), access(MEDIA, checked=3)],
     }
 

@@ -1,0 +1,251 @@
+"""Who may do what, asked of the kernel; and what an app makes wrongly is found, mended and served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import hosts
+import permissions
+import play
+import pytest
+from permissions import MEDIA, PRIVATE, STAGING, STATIC
+
+REPAIR = "flask_media_repair: true"
+
+MKSTEMP = rf"""
+descriptor, name = tempfile.mkstemp(dir="{MEDIA}", suffix=".jpg")
+os.write(descriptor, b"saved by the app")
+os.rename(name, "{MEDIA}/mkstemp.jpg")
+"""
+MKSTEMP_IN_AREA = MKSTEMP.replace(MEDIA, PRIVATE)
+RENAME = rf"""
+os.umask(0o027)
+with open("{STAGING}/a.jpg", "wb") as file:
+    file.write(b"saved by the app")
+os.rename("{STAGING}/a.jpg", "{MEDIA}/moved.jpg")
+"""
+UMASK = rf"""
+os.umask(0o077)
+os.makedirs("{MEDIA}/late")
+for name in ("a.jpg", "b.jpg"):
+    with open("{MEDIA}/late/" + name, "wb") as file:
+        file.write(b"saved by the app")
+"""
+RUN = rf"""
+descriptor = os.open("{MEDIA}/run.jpg", os.O_CREAT | os.O_WRONLY)
+os.write(descriptor, b"saved by the app")
+"""
+OPEN_TO_ALL = rf"""
+with open("{MEDIA}/all.jpg", "wb") as file:
+    file.write(b"saved by the app")
+os.chmod("{MEDIA}/all.jpg", 0o666)
+"""
+OPEN_TO_GROUP = OPEN_TO_ALL.replace("all.jpg", "group.jpg").replace("0o666", "0o660")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that an app, or a host's keeper, does wrong.
+
+    code: what the app's user runs, in its service unless it works elsewhere.
+    script: what root runs instead.
+    undo: what takes it away.
+    findings: by the way that Nginx reads; where none is named, it is no fault.
+    advice: the line of code, or the setting, that the finding's mend names.
+    """
+
+    name: str
+    undo: str
+    findings: dict[str, tuple[str, str]]
+    advice: str
+    code: str = ""
+    script: str = ""
+    in_service: bool = True
+    repaired: tuple[str, ...] = field(default=())
+
+
+def everywhere(finding: str, component: str) -> dict[str, tuple[str, str]]:
+    return dict.fromkeys(("group", "acl", "world"), (finding, component))
+
+
+OF_THE_APP = [
+    Fault(
+        "made by mkstemp()",
+        f"rm {MEDIA}/mkstemp.jpg",
+        {
+            "group": ("not-readable", f"{MEDIA}/mkstemp.jpg"),
+            "acl": ("acl-mask", f"{MEDIA}/mkstemp.jpg"),
+        },
+        "os.fchmod(file.fileno(), 0o640)",
+        code=MKSTEMP,
+        repaired=("mkstemp.jpg",),
+    ),
+    Fault(
+        "moved in by a rename",
+        f"rm {MEDIA}/moved.jpg",
+        everywhere("not-readable", f"{MEDIA}/moved.jpg"),
+        "shutil.copyfile(source, target)",
+        code=RENAME,
+        in_service=False,
+        repaired=("moved.jpg",),
+    ),
+    Fault(
+        "saved under umask 0077",
+        f"rm -r {MEDIA}/late",
+        # A default ACL survives it.
+        {"group": ("umask-too-tight", f"{MEDIA}/late")},
+        "UMask=0027",
+        code=UMASK,
+        repaired=("late/a.jpg", "late/b.jpg"),
+    ),
+    Fault(
+        "made as a program",
+        f"rm {MEDIA}/run.jpg",
+        everywhere("media-executable", f"{MEDIA}/run.jpg"),
+        "os.open(path, flags, 0o666)",
+        code=RUN,
+        repaired=("run.jpg",),
+    ),
+    Fault(
+        "open to all",
+        f"rm {MEDIA}/all.jpg",
+        everywhere("media-world-writable", f"{MEDIA}/all.jpg"),
+        "Take os.chmod(path, 0o777)",
+        code=OPEN_TO_ALL,
+        repaired=("all.jpg",),
+    ),
+    Fault(
+        "open to Nginx's group",
+        f"rm {MEDIA}/group.jpg",
+        {"group": ("media-writable-by-nginx", f"{MEDIA}/group.jpg")},
+        "umask 0027",
+        code=OPEN_TO_GROUP,
+        repaired=("group.jpg",),
+    ),
+    Fault(
+        "in another area",
+        f"rm {PRIVATE}/mkstemp.jpg",
+        {"group": ("not-readable", f"{PRIVATE}/mkstemp.jpg")},
+        "os.fchmod(file.fileno(), 0o640)",
+        code=MKSTEMP_IN_AREA,
+    ),
+]
+OF_ROOT = [
+    Fault(
+        "brought in as root",
+        f"rm {MEDIA}/root.jpg",
+        {"group": ("owner-id-mismatch", f"{MEDIA}/root.jpg")},
+        "runuser -u gallery",
+        script=f"install -o root -g root -m 0600 /dev/null {MEDIA}/root.jpg",
+    ),
+    Fault(
+        "the media root is Nginx's group's to write",
+        f"chmod 2750 {MEDIA}",
+        {"group": ("media-writable-by-nginx", MEDIA)},
+        "Run the site playbook again",
+        script=f"chmod 2770 {MEDIA}",
+    ),
+    Fault(
+        "the static root is the app's",
+        f"chown root {STATIC}",
+        {"group": ("static-writable-by-app", STATIC)},
+        "Run the site playbook again",
+        script=f"chown gallery {STATIC}",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def way(control: play.Control) -> str:
+    """Of this host, ``flask_media_permissions``."""
+    return str(control.inventory_variable("flask_media_permissions"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bystander(control: play.Control) -> Iterator[None]:
+    """A user of no group of the app's, and a directory of the app's own."""
+    name = permissions.BYSTANDER
+    control.shell(f"id {name} >/dev/null 2>&1 || useradd --system --no-create-home {name}")
+    control.shell(f"install -d -o gallery -g gallery -m 0750 {STAGING}")
+    yield
+    control.shell(f"userdel {name} && rm -r {STAGING}")
+
+
+def do(control: play.Control, fault: Fault) -> None:
+    if fault.script:
+        control.shell(fault.script)
+    else:
+        permissions.as_user(control.host, "gallery", fault.code, in_service=fault.in_service)
+
+
+def test_everybody_may_do_what_the_design_allows_and_no_more(
+    host: hosts.Host, way: str, figures: Callable[[str], None]
+) -> None:
+    tried, wrong = permissions.differences(host, way)
+    assert wrong == []
+    figures(f"permission matrix, {way}: {tried} cells tried, all as designed")
+
+
+@pytest.mark.parametrize("fault", [*OF_THE_APP, *OF_ROOT], ids=lambda fault: fault.name)
+def test_what_is_made_wrongly_is_named(control: play.Control, way: str, fault: Fault) -> None:
+    if way not in fault.findings and fault.code != UMASK:
+        # What it is on other hosts is asked there.
+        return
+    do(control, fault)
+    try:
+        done = control.run("verify")
+    finally:
+        control.shell(fault.undo)
+    expected = {fault.findings[way]} if way in fault.findings else set()
+    assert done.findings() == expected, done.output
+    assert (done.returncode != 0) is bool(expected), done.output
+    assert done.report
+    for found in done.report["findings"]:
+        assert fault.advice in found["fix"]
+        assert (REPAIR in found["fix"]) is (fault not in OF_ROOT[1:])
+
+
+def test_a_umask_of_the_service_is_named_with_its_process(control: play.Control, way: str) -> None:
+    drop_in = "/run/systemd/system/gallery.service.d"
+    control.shell(
+        f"mkdir {drop_in} && printf '[Service]\\nUMask=0077\\n' >{drop_in}/umask.conf && "
+        "systemctl daemon-reload && systemctl restart gallery.service"
+    )
+    pid = control.shell("systemctl show --property=MainPID --value gallery.service")
+    try:
+        done = control.run("verify")
+    finally:
+        control.shell(
+            f"rm -r {drop_in} && systemctl daemon-reload && systemctl restart gallery.service"
+        )
+    # A default ACL survives it.
+    expected = set() if way == "acl" else {("umask-too-tight", f"process {pid}")}
+    assert done.findings() == expected, done.output
+
+
+def test_repair_mends_it_all_and_nginx_serves_it(
+    control: play.Control, site: hosts.Site, way: str
+) -> None:
+    faults = [fault for fault in OF_THE_APP if fault.repaired]
+    for fault in faults:
+        do(control, fault)
+    try:
+        if way == "acl":
+            said = control.run("site", "--check", flask_media_repair=True)
+            assert said.returncode == 0, said.output
+        done = control.converge(flask_media_repair=True)
+        assert done.findings() == set()
+        # One task, whatever the number of files
+        assert done.changed == 1, done.output
+        if way == "acl":
+            assert said.changed == done.changed, said.output
+        for name in [name for fault in faults for name in fault.repaired]:
+            with site.connection() as connection:
+                answer = connection.request("GET", f"{site.media_url}{name}")
+            assert (answer.status, answer.body) == (200, b"saved by the app"), name
+        again = control.converge(flask_media_repair=True)
+        assert again.changed == 0, again.output
+    finally:
+        for fault in faults:
+            control.shell(fault.undo)
