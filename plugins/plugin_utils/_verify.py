@@ -325,7 +325,11 @@ class Proof:
         )
         nginx_problems = self._access_problems(nginx_user)
         judged = _verify_permissions.Judgement(
-            self.settings, self.canary, self.access[nginx_user], self.static_access
+            self.settings,
+            self.canary,
+            self.access[nginx_user],
+            self.static_access,
+            lambda reason, stop: self._access_fix(reason, stop, nginx_user),
         )
         problems: dict[str, list[str]] = {}
         for fault in judged.faults():

@@ -43,17 +43,24 @@ class Judgement:
 
     :ivar nginx: the answers of ``path_access_info`` for Nginx's user.
     :ivar static: the answers for the app's user of the static root.
+    :ivar mend: the mend of a fault that is not the app's, by its reason and component.
     """
 
     def __init__(
-        self, settings: Evidence, canary: Evidence, nginx: t.Sequence[Evidence], static: t.Any
+        self,
+        settings: Evidence,
+        canary: Evidence,
+        nginx: t.Sequence[Evidence],
+        static: t.Sequence[Evidence],
+        mend: t.Callable[[str, Evidence], str],
     ) -> None:
         self.settings = settings
         self.media = settings["media"]
         self.app_user: str = settings["app"]["user"]
         self.nginx_user: str = settings["site"]["nginx_user"]
         self.canary = canary
-        self.static: t.Sequence[Evidence] = static or []
+        self.static = static
+        self._mend = mend
         roots = self.media["roots"]
         self.areas = [answer for answer in nginx if answer["path"] in roots]
         self.published = [answer for answer in nginx if answer["path"] not in roots]
@@ -124,7 +131,9 @@ class Judgement:
                 f"{self.nginx_user} can't {'pass through' if _is_directory(wrong[0]) else 'read'} it: "
                 + self._because(cause),
                 _shown(wrong[0]) + (f", and {more} more that can't be read" if more else ""),
-                f"{self._advice(cause, _is_directory(wrong[0]))} {_REPAIR}",
+                self._mend(finding, wrong[0])
+                if cause == "other"
+                else f"{self._advice(cause, _is_directory(wrong[0]))} {_REPAIR}",
             )
 
     def _cause(self, sample: Evidence, answer: Evidence) -> tuple[str, str]:
@@ -163,7 +172,7 @@ class Judgement:
                 "acl": "no ACL of the media root's",
                 "world": "its mode",
             }[way],
-        }.get(cause, "see the evidence")
+        }.get(cause, "the kernel refuses")
 
     def _advice(self, cause: str, is_directory: bool) -> str:
         mode = f"0o{int(self.media['file_mode'], 8):o}"
@@ -180,7 +189,7 @@ class Judgement:
             "umask": self._umask_advice(),
             "moved": "In the app, write shutil.copyfile(source, target) in the place of os.replace() or "
             "shutil.move(), or make the temporary file in the media root.",
-        }.get(cause, "")
+        }[cause]
 
     # Writing
 
@@ -200,8 +209,8 @@ class Judgement:
                 f"mode {answer['mode']}" if is_root_open else _counted(everybody),
                 f"{_SITE} of that directory."
                 if is_root_open
-                else "Take os.chmod(path, 0o777), os.chmod(path, 0o666) and os.umask(0) out of the app. "
-                + _REPAIR,
+                else "In the app, leave a file's mode to the umask; what calls os.umask(0), or sets a mode for "
+                f"all such as 0o666, has to go. {_REPAIR}",
             )
         writable = [one for one in _samples(answer, "granted") if not int(one["mode"], 8) & 0o002]
         is_root_writable = "write" in answer.get("granted", []) and not is_root_open
@@ -216,8 +225,8 @@ class Judgement:
                 else _shown(writable[0]),
                 f"{_SITE} of that directory."
                 if is_root_writable
-                else f"Run the app with umask {self.media['umask']}, and take os.chmod(path, 0o660) out of it. "
-                + _REPAIR,
+                else "In the app, leave a file's mode to the umask; what calls os.umask(), or sets 0o660 or "
+                f"0o664, has to go. {_REPAIR}",
             )
         run = [
             look
@@ -233,8 +242,9 @@ class Judgement:
                 run[0]["path"],
                 "an upload can be run as a program",
                 _counted(run),
-                "In the app, save by open(); write os.open(path, flags, 0o666), whose default is 0o777, and "
-                f"shutil.copyfile() in the place of shutil.copy(), which keeps the mode. {_REPAIR}",
+                "In the app, save by open(), or write os.open(path, flags, 0o666), whose own default lets it be run; "
+                "write shutil.copyfile(source, target) in the place of shutil.copy(), which keeps the mode. "
+                + _REPAIR,
             )
 
     def _unreadable_static(self, answer: Evidence) -> t.Iterator[Fault]:

@@ -53,7 +53,7 @@ def test_repair_brings_the_uploads_along(
     assert looks(control) == {look}
     assert served(site) == 200
     has_acl = control.shell(
-        f"python3 -c 'import os; print(\"system.posix_acl_default\" in os.listxattr(\"{MEDIA}/before\"))'"
+        f'python3 -c \'import os; print("system.posix_acl_default" in os.listxattr("{MEDIA}/before"))\''
     )
     assert has_acl == str(way == "acl")
     tried, wrong = permissions.differences(control.host, way)
