@@ -180,7 +180,7 @@ def differences(host: hosts.Host, way: str) -> tuple[int, list[str]]:
     for role, user in users.items():
         request = [(place.path, right) for place, right in tried]
         answers = as_user(host, user, TRY, request, in_service=role == "app")
-        for (place, right), refusal in zip(tried, answers):
+        for (place, right), refusal in zip(tried, answers, strict=True):
             if (refusal == "") is not is_allowed(way, place, role, right):
                 wrong.append(f"{user} {right} {place.path}: {refusal or 'allowed'}")
     return len(users) * len(tried), wrong
