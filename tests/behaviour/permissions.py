@@ -115,7 +115,7 @@ PLACES = [
     Place("private", f"{PRIVATE}/matrix/a.jpg", False),
     Place("env", ETC, True),
     Place("env", f"{ETC}/gallery.env", False),
-    Place("secret", f"{ETC}/secret_key", False),
+    Place("kept by root", f"{ETC}/secret_key", False),
     Place("secret", f"{ETC}/secret_key.env", False),
     Place("code", "/opt/gallery", True),
     Place("code", CURRENT, True),
@@ -134,6 +134,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "private": {"app": ALL, "nginx": READ_ONLY, "other": NOTHING},
     "env": {"app": READ_ONLY, "nginx": NOTHING, "other": NOTHING},
     "secret": {"app": READ_ONLY, "nginx": NOTHING, "other": NOTHING},
+    # The app reads it from the env file beside it.
+    "kept by root": {"app": NOTHING, "nginx": NOTHING, "other": NOTHING},
     "code": {"app": READ_ONLY, "nginx": NOTHING, "other": NOTHING},
 }
 

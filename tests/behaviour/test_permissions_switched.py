@@ -29,7 +29,7 @@ def test_a_run_changes_the_roots_alone_and_says_so(control: play.Control, site: 
     before = looks(control)
     done = control.converge(flask_media_permissions="acl")
     said = " ".join(done.output.split())
-    assert f"ACL of {MEDIA} changed" in said
+    assert f"{MEDIA} is now as flask_media_permissions=acl has it" in said
     assert "flask_media_repair: true" in said
     assert looks(control) == before == {"gallery:www-data 640"}
     assert served(site) == 200
@@ -48,7 +48,7 @@ def test_repair_brings_the_uploads_along(
     look: str,
 ) -> None:
     done = control.converge(flask_media_permissions=way, flask_media_repair=True)
-    assert "keeps its own" not in " ".join(done.output.split())
+    assert "keeps its owner, group" not in " ".join(done.output.split())
     assert done.findings() == set()
     assert looks(control) == {look}
     assert served(site) == 200
