@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import hosts
 import permissions
@@ -53,6 +54,7 @@ class Fault:
     undo: what takes it away.
     findings: by the way that Nginx reads; where none is named, it is no fault.
     advice: the line of code, or the setting, that the finding's mend names.
+    repaired: files that are whole once repaired.
     """
 
     name: str
@@ -62,98 +64,107 @@ class Fault:
     code: str = ""
     script: str = ""
     in_service: bool = True
-    repaired: tuple[str, ...] = field(default=())
+    is_of_a_root: bool = False
+    repaired: tuple[str, ...] = ()
 
 
 def everywhere(finding: str, component: str) -> dict[str, tuple[str, str]]:
-    return dict.fromkeys(("group", "acl", "world"), (finding, component))
+    return dict.fromkeys(("group", "acl"), (finding, component))
 
 
-OF_THE_APP = [
-    Fault(
-        "made by mkstemp()",
-        f"rm {MEDIA}/mkstemp.jpg",
-        {
-            "group": ("not-readable", f"{MEDIA}/mkstemp.jpg"),
-            "acl": ("acl-mask", f"{MEDIA}/mkstemp.jpg"),
-        },
-        "os.fchmod(file.fileno(), 0o640)",
-        code=MKSTEMP,
-        repaired=("mkstemp.jpg",),
-    ),
-    Fault(
-        "moved in by a rename",
-        f"rm {MEDIA}/moved.jpg",
-        everywhere("not-readable", f"{MEDIA}/moved.jpg"),
-        "shutil.copyfile(source, target)",
-        code=RENAME,
-        in_service=False,
-        repaired=("moved.jpg",),
-    ),
-    Fault(
-        "saved under umask 0077",
-        f"rm -r {MEDIA}/late",
-        # A default ACL survives it.
-        {"group": ("umask-too-tight", f"{MEDIA}/late")},
-        "UMask=0027",
-        code=UMASK,
-        repaired=("late/a.jpg", "late/b.jpg"),
-    ),
-    Fault(
-        "made as a program",
-        f"rm {MEDIA}/run.jpg",
-        everywhere("media-executable", f"{MEDIA}/run.jpg"),
-        "os.open(path, flags, 0o666)",
-        code=RUN,
-        repaired=("run.jpg",),
-    ),
-    Fault(
-        "open to all",
-        f"rm {MEDIA}/all.jpg",
-        everywhere("media-world-writable", f"{MEDIA}/all.jpg"),
-        "what calls os.umask(0)",
-        code=OPEN_TO_ALL,
-        repaired=("all.jpg",),
-    ),
-    Fault(
-        "open to Nginx's group",
-        f"rm {MEDIA}/group.jpg",
-        {"group": ("media-writable-by-nginx", f"{MEDIA}/group.jpg")},
-        "leave a file's mode to the umask",
-        code=OPEN_TO_GROUP,
-        repaired=("group.jpg",),
-    ),
-    Fault(
-        "in another area",
-        f"rm {PRIVATE}/mkstemp.jpg",
-        {"group": ("not-readable", f"{PRIVATE}/mkstemp.jpg")},
-        "os.fchmod(file.fileno(), 0o640)",
-        code=MKSTEMP_IN_AREA,
-    ),
-]
-OF_ROOT = [
-    Fault(
-        "brought in as root",
-        f"rm {MEDIA}/root.jpg",
-        {"group": ("owner-id-mismatch", f"{MEDIA}/root.jpg")},
-        "runuser -u gallery",
-        script=f"install -o root -g root -m 0600 /dev/null {MEDIA}/root.jpg",
-    ),
-    Fault(
-        "the media root is Nginx's group's to write",
-        f"chmod 2750 {MEDIA}",
-        {"group": ("media-writable-by-nginx", MEDIA)},
-        "Run the site playbook again",
-        script=f"chmod 2770 {MEDIA}",
-    ),
-    Fault(
-        "the static root is the app's",
-        f"chown root {STATIC}",
-        {"group": ("static-writable-by-app", STATIC)},
-        "Run the site playbook again",
-        script=f"chown gallery {STATIC}",
-    ),
-]
+# Those of a round are there at once, and each has its own finding.
+ROUNDS = {
+    "files": [
+        Fault(
+            "made by mkstemp()",
+            f"rm {MEDIA}/mkstemp.jpg",
+            {
+                "group": ("not-readable", f"{MEDIA}/mkstemp.jpg"),
+                "acl": ("acl-mask", f"{MEDIA}/mkstemp.jpg"),
+            },
+            "os.fchmod(file.fileno(), 0o640)",
+            code=MKSTEMP,
+            repaired=("mkstemp.jpg",),
+        ),
+        Fault(
+            "moved in by a rename",
+            f"rm {MEDIA}/moved.jpg",
+            everywhere("not-readable", f"{MEDIA}/moved.jpg"),
+            "shutil.copyfile(source, target)",
+            code=RENAME,
+            in_service=False,
+            repaired=("moved.jpg",),
+        ),
+        Fault(
+            "made as a program",
+            f"rm {MEDIA}/run.jpg",
+            everywhere("media-executable", f"{MEDIA}/run.jpg"),
+            "os.open(path, flags, 0o666)",
+            code=RUN,
+            repaired=("run.jpg",),
+        ),
+        Fault(
+            "open to all",
+            f"rm {MEDIA}/all.jpg",
+            everywhere("media-world-writable", f"{MEDIA}/all.jpg"),
+            "what calls os.umask(0)",
+            code=OPEN_TO_ALL,
+            repaired=("all.jpg",),
+        ),
+        Fault(
+            "open to Nginx's group",
+            f"rm {MEDIA}/group.jpg",
+            {"group": ("media-writable-by-nginx", f"{MEDIA}/group.jpg")},
+            "leave a file's mode to the umask",
+            code=OPEN_TO_GROUP,
+            repaired=("group.jpg",),
+        ),
+        Fault(
+            "in another area",
+            f"rm {PRIVATE}/mkstemp.jpg",
+            {
+                "group": ("not-readable", f"{PRIVATE}/mkstemp.jpg"),
+                "acl": ("acl-mask", f"{PRIVATE}/mkstemp.jpg"),
+            },
+            "os.fchmod(file.fileno(), 0o640)",
+            code=MKSTEMP_IN_AREA,
+        ),
+        Fault(
+            "brought in as root",
+            f"rm {MEDIA}/root.jpg",
+            everywhere("owner-id-mismatch", f"{MEDIA}/root.jpg"),
+            "runuser -u gallery",
+            script=f"install -o root -g root -m 0600 /dev/null {MEDIA}/root.jpg",
+        ),
+    ],
+    "umask and roots": [
+        Fault(
+            "saved under umask 0077",
+            f"rm -r {MEDIA}/late",
+            # A default ACL survives it.
+            {"group": ("umask-too-tight", f"{MEDIA}/late")},
+            "UMask=0027",
+            code=UMASK,
+            repaired=("late/a.jpg", "late/b.jpg"),
+        ),
+        Fault(
+            "the media root is Nginx's group's to write",
+            f"chmod g-w {MEDIA}",
+            {"group": ("media-writable-by-nginx", MEDIA)},
+            "Run the site playbook again",
+            script=f"chmod g+w {MEDIA}",
+            is_of_a_root=True,
+        ),
+        Fault(
+            "the static root is the app's",
+            f"chown root {STATIC}",
+            everywhere("static-writable-by-app", STATIC),
+            "Run the site playbook again",
+            script=f"chown gallery {STATIC}",
+            is_of_a_root=True,
+        ),
+    ],
+}
 
 
 @pytest.fixture(scope="module")
@@ -187,23 +198,23 @@ def test_everybody_may_do_what_the_design_allows_and_no_more(
     figures(f"permission matrix, {way}: {tried} cells tried, all as designed")
 
 
-@pytest.mark.parametrize("fault", [*OF_THE_APP, *OF_ROOT], ids=lambda fault: fault.name)
-def test_what_is_made_wrongly_is_named(control: play.Control, way: str, fault: Fault) -> None:
-    if way not in fault.findings and fault.code != UMASK:
-        # What it is on other hosts is asked there.
-        return
-    do(control, fault)
-    try:
+@pytest.mark.parametrize("faults", ROUNDS.values(), ids=ROUNDS)
+def test_what_is_made_wrongly_is_named(
+    control: play.Control, way: str, faults: list[Fault]
+) -> None:
+    with contextlib.ExitStack() as undone:
+        for fault in faults:
+            undone.callback(control.shell, fault.undo)
+            do(control, fault)
         done = control.run("verify")
-    finally:
-        control.shell(fault.undo)
-    expected = {fault.findings[way]} if way in fault.findings else set()
-    assert done.findings() == expected, done.output
-    assert (done.returncode != 0) is bool(expected), done.output
+    expected = {fault.findings[way]: fault for fault in faults if way in fault.findings}
+    assert done.findings() == {*expected}, done.output
+    assert done.returncode != 0
     assert done.report
     for found in done.report["findings"]:
+        fault = expected[found["id"], found["component"]]
         assert fault.advice in found["fix"]
-        assert (REPAIR in found["fix"]) is (fault not in OF_ROOT[1:])
+        assert (REPAIR in found["fix"]) is not fault.is_of_a_root
 
 
 def test_a_umask_of_the_service_is_named_with_its_process(control: play.Control, way: str) -> None:
@@ -227,7 +238,7 @@ def test_a_umask_of_the_service_is_named_with_its_process(control: play.Control,
 def test_repair_mends_it_all_and_nginx_serves_it(
     control: play.Control, site: hosts.Site, way: str
 ) -> None:
-    faults = [fault for fault in OF_THE_APP if fault.repaired]
+    faults = [fault for faults in ROUNDS.values() for fault in faults if fault.repaired]
     for fault in faults:
         do(control, fault)
     try:
