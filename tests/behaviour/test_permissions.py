@@ -238,7 +238,7 @@ def test_a_umask_of_the_service_is_named_with_its_process(control: play.Control,
 def test_repair_mends_it_all_and_nginx_serves_it(
     control: play.Control, site: hosts.Site, way: str
 ) -> None:
-    faults = [fault for faults in ROUNDS.values() for fault in faults if fault.repaired]
+    faults = [fault for faults in ROUNDS.values() for fault in faults]
     for fault in faults:
         do(control, fault)
     try:
@@ -247,8 +247,6 @@ def test_repair_mends_it_all_and_nginx_serves_it(
             assert said.returncode == 0, said.output
         done = control.converge(flask_media_repair=True)
         assert done.findings() == set()
-        # One task, whatever the number of files
-        assert done.changed == 1, done.output
         if way == "acl":
             assert said.changed == done.changed, said.output
         for name in [name for fault in faults for name in fault.repaired]:
