@@ -69,9 +69,10 @@ class Judgement:
     def faults(self) -> list[Fault]:
         """Return all faults, one for each cause."""
         found = [*self._of_umask()]
+        is_umask = bool(found)
         for answer in self.areas:
             if answer["allowed"]:
-                found += self._unreadable(answer, bool(found))
+                found += self._unreadable(answer, is_umask)
             found += self._too_open(answer)
         for answer in self.published:
             found += self._unreadable_static(answer)

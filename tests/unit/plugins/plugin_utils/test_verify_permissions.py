@@ -15,6 +15,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils._verify_pe
 )
 
 ROOT, PUBLISHED = "/var/www/gallery/media", "/var/www/gallery/static"
+AREA = "/var/www/gallery/documents"
 WAYS = {
     "group": {"mode": "2750", "file_mode": "0640", "umask": "0027"},
     "acl": {"mode": "0750", "file_mode": "0640", "umask": "0027"},
@@ -55,7 +56,7 @@ def faults(
         "app": {"user": "gallery"},
         "site": {"nginx_user": "www-data"},
         "static": {"root": PUBLISHED},
-        "media": {"permissions": way, "root": ROOT, "roots": [ROOT], **WAYS[way]},
+        "media": {"permissions": way, "root": ROOT, "roots": [ROOT, AREA], **WAYS[way]},
         "host": {"app_process_id": 42},
     }
     canary = {"written": True, "umask": umask or WAYS[way]["umask"], "mode": canary_mode}
@@ -107,6 +108,12 @@ def test_what_has_one_cause_is_one_fault_named_by_the_newest() -> None:
     found = faults(answer(unreadable=[*made, moved], unreadable_count=30))
     assert named(found) == [(READS, "not-readable", "/0"), (READS, "not-readable", "/moved")]
     assert "and 28 more" in found[0].evidence
+
+
+def test_each_area_has_faults_of_its_own() -> None:
+    other = sample("b", "0600", component=f"{AREA}/b")
+    found = faults(answer(unreadable=[sample("a", "0600")]), answer(AREA, unreadable=[other]))
+    assert named(found) == [(READS, "not-readable", "/a"), (READS, "not-readable", f"{AREA}/b")]
 
 
 def test_files_and_directories_for_the_app_alone_are_a_umask() -> None:
