@@ -108,17 +108,12 @@ EXAMPLES = r"""
         entity: www-data
         permissions: rX
 
-- name: Let Nginx's user read the uploads to come, and leave those that are there alone
+- name: Take all ACLs from the media root, and leave the uploads in it alone
   flaskworks.static_media.tree_permissions:
     path: /var/www/gallery/media
-    owner: gallery
-    group: gallery
-    directory_mode: "0750"
+    directory_mode: "2750"
     file_mode: "0640"
-    acl:
-      - etype: user
-        entity: www-data
-        permissions: rX
+    acl: []
     recurse: false
 
 - name: Find out how many uploads have another owner
