@@ -31,6 +31,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "settings": {"type": "dict", "required": True},
                 "app_access": {"type": "list", "elements": "dict", "required": True},
                 "nginx_access": {"type": "list", "elements": "dict", "required": True},
+                "static_access": {"type": "list", "elements": "dict", "required": True},
                 "canary": {"type": "dict", "required": True},
                 "static": {"type": "dict", "required": True},
                 "responses": {"type": "list", "elements": "dict", "required": True},

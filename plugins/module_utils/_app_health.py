@@ -99,6 +99,7 @@ class HealthCheck:
     environment_files: t.Sequence[str] = ()
     prefix: str = "/"
     timeout_seconds: float = 60
+    umask: int = _flask_app.UMASK
 
     def ask(self) -> Answer:
         """Start the release, ask it, and end it.
@@ -130,7 +131,7 @@ class HealthCheck:
             directory = stack.enter_context(private_directory(who, {CONFIG_NAME: configuration}))
             started = time.monotonic()
             gunicorn = stack.enter_context(
-                _running(self._command(directory), who, environ, watched)
+                _running(self._command(directory), who, environ, watched, self.umask)
             )
             page = page_at(
                 os.path.join(directory, SOCKET_NAME),
@@ -262,6 +263,7 @@ def _running(
     who: _as_user.Account,
     environ: t.Mapping[str, str],
     watched: int,
+    umask: int,
 ) -> t.Iterator[_Gunicorn]:
     """Yield Gunicorn while it runs, and end it with its process group."""
     ids: dict[str, t.Any] = {}
@@ -276,7 +278,7 @@ def _running(
             pass_fds=(watched,),
             env=dict(environ),
             cwd="/",
-            umask=_flask_app.UMASK,
+            umask=umask,
             start_new_session=True,
             **ids,
         )

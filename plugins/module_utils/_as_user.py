@@ -14,6 +14,7 @@ import grp
 import json
 import os
 import pwd
+import re
 import selectors
 import signal
 import subprocess
@@ -72,6 +73,16 @@ def account(name: str) -> Account:
         ) from None
     groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, tuple(groups), entry.pw_dir)
+
+
+def parse_umask(text: str) -> int:
+    """Return the number that an octal umask stands for.
+
+    :raises AsUserError: when it is none.
+    """
+    if not re.match(r"0?[0-7]{3}\Z", text):
+        raise AsUserError(f"umask is {text!r}. Write an octal number in quotes, such as '0027'.")
+    return int(text, 8)
 
 
 def exists(name: str) -> bool:

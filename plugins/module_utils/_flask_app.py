@@ -138,6 +138,7 @@ class FlaskApp:
     environment: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     process_id: int | None = None
     timeout_seconds: float = 60
+    umask: int = UMASK
 
     @property
     def python(self) -> str:
@@ -193,7 +194,7 @@ class FlaskApp:
                 [self.python, "-B", "-c", probe_source(), json.dumps(request), _as_user.RESULT_FD],
                 environ=environ,
                 timeout_seconds=self.timeout_seconds,
-                umask=UMASK,
+                umask=self.umask,
             )
         except OSError as error:
             raise FlaskAppError(self._not_started(who, error)) from error

@@ -21,7 +21,11 @@ import stat
 import time
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user, _path_access
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _as_user,
+    _path_access,
+    _process,
+)
 
 NAME = re.compile(r"flask-verify-[0-9a-f]{32}\.txt\Z")
 # By it we know our own files again, and remove no other.
@@ -65,31 +69,26 @@ def check(directory: str, name: str | None) -> None:
         )
 
 
-def parse_umask(text: str) -> int:
-    """Return the number that an octal umask stands for.
-
-    :raises CanaryError: when it is none.
-    """
-    if not re.match(r"0?[0-7]{3}\Z", text):
-        raise CanaryError(f"umask is {text!r}. Write an octal number in quotes, such as '0027'.")
-    return int(text, 8)
-
-
 def place(
     who: _as_user.Account, directory: str, *, umask: int, process_id: int | None = None
 ) -> Facts:
     """Write a canary as the user.
 
-    :return: ``written``, and what was written or ``error``.
+    :param process_id: a process in whose view, and with whose umask if the kernel tells it, to write.
+    :return: ``written``, and what was written or ``error``; the ``umask``.
     :raises _as_user.AsUserError: when the user's or the process's place can't be taken.
     """
     name = new_name()
     content = MARKER + secrets.token_hex(32) + "\n"
+    if process_id is not None:
+        told = _process.umask_of(process_id)
+        umask = umask if told is None else told
     with contextlib.ExitStack() as stack:
         view = None if process_id is None else stack.enter_context(_as_user.view_of(process_id))
         answer: Facts = _as_user.call(
             who, _write, who, directory, name, content, umask=umask, view=view
         )
+    answer["umask"] = f"{umask:04o}"
     if not answer["written"]:
         return answer
     owner, group = answer.pop("uid"), answer.pop("gid")

@@ -33,6 +33,8 @@ MAX_SYMLINKS = 40
 SCAN_SECONDS = 5.0
 CLOCK_EVERY = 256
 UNREADABLE_SHOWN = 10
+# Kinds of mode and owner that are told of; an app's own are a handful.
+LOOKS_SHOWN = 50
 
 Facts = dict[str, t.Any]
 
@@ -64,10 +66,11 @@ class AclEntry:
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """A path, and what the user should be able to do there."""
+    """A path, what the user should be able to do there, and what they should not."""
 
     path: str
     want: tuple[str, ...]
+    unwanted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.path.startswith("/"):
@@ -77,7 +80,7 @@ class Question:
             )
         if "\0" in self.path:
             raise PathAccessError(f"{self.path!r} holds a NUL character, which no path can.")
-        unknown = set(self.want) - set(WANTS)
+        unknown = {*self.want, *self.unwanted} - {*WANTS}
         if unknown:
             raise PathAccessError(
                 f"Nobody can want {', '.join(sorted(unknown))}. Write some of {', '.join(WANTS)}."
@@ -113,16 +116,13 @@ def _ask_in(
     paths = [question.path for question in questions]
     # Who asks sees past what stops the user, so the path itself is described all the same.
     described = _as_user.call(None, _describe, paths, sample_files, table, view=view)
-    candidates = [facts.pop("candidates") for facts in described]
-    answers = _as_user.call(who, _ask_each, who, questions, candidates, view=view)
-    return [
-        _merged(facts, answer, tried)
-        for facts, answer, tried in zip(described, answers, candidates)
-    ]
+    scans = [facts.pop("scan") for facts in described]
+    answers = _as_user.call(who, _ask_each, who, questions, scans, view=view)
+    return [_merged(facts, answer, scan) for facts, answer, scan in zip(described, answers, scans)]
 
 
-def _merged(facts: Facts, answer: Facts, candidates: t.Sequence[str] | None) -> Facts:
-    samples = _samples(answer, facts, candidates)
+def _merged(facts: Facts, answer: Facts, scan: Facts | None) -> Facts:
+    samples = _samples(answer, scan)
     # On NFS the user may see what root may not (exports(5), root_squash).
     resolved = answer["resolved"] or facts["resolved"]
     exists = facts["exists"] or answer["resolved"] is not None
@@ -130,18 +130,40 @@ def _merged(facts: Facts, answer: Facts, candidates: t.Sequence[str] | None) -> 
 
 
 def _ask_each(
-    who: _as_user.Account, questions: t.Sequence[Question], candidates: t.Sequence[t.Any]
+    who: _as_user.Account, questions: t.Sequence[Question], scans: t.Sequence[Facts | None]
 ) -> list[Facts]:
     """Runs in the user's process."""
     return [
-        {**walk(who, question), "unreadable": _unreadable(who, files)}
-        for question, files in zip(questions, candidates)
+        {
+            **walk(who, question),
+            "granted": _granted(question.path, question.unwanted),
+            "unreadable": _unreadable(who, scan["files"] if scan else []),
+            "grants": _grants(question, scan) if scan else [],
+        }
+        for question, scan in zip(questions, scans)
     ]
 
 
-def _unreadable(who: _as_user.Account, files: t.Sequence[str] | None) -> list[Facts]:
+def _granted(path: str, unwanted: t.Sequence[str]) -> list[str]:
+    return [want for want in unwanted if _try(path, want) == 0]
+
+
+def _grants(question: Question, scan: Facts) -> list[Facts]:
+    """Return what should not be possible and is, with the files tried and one of each look."""
+    if not question.unwanted:
+        return []
     found = []
-    for file in files or []:
+    for path in dict.fromkeys([*scan["files"], *(look["path"] for look in scan["looks"])]):
+        granted = _granted(path, question.unwanted)
+        if granted:
+            facts = {key: value for key, value in _component(path).items() if key in _LOOK_KEYS}
+            found.append({"path": _shown(path), "granted": granted, **facts})
+    return found
+
+
+def _unreadable(who: _as_user.Account, files: t.Sequence[str]) -> list[Facts]:
+    found = []
+    for file in files:
         answer = walk(who, Question(file, ("read",)))
         stop = answer["blocked_by"]
         # A file may be gone since it was listed.
@@ -150,20 +172,23 @@ def _unreadable(who: _as_user.Account, files: t.Sequence[str] | None) -> list[Fa
     return found
 
 
-_SAMPLE_KEYS = ("component", "mode", "uid", "gid", "reason")
+_LOOK_KEYS = ("is_directory", "mode", "uid", "gid")
+_SAMPLE_KEYS = ("component", "reason", *_LOOK_KEYS)
 
 
-def _samples(answer: Facts, facts: Facts, candidates: t.Sequence[str] | None) -> Facts | None:
-    unreadable = answer.pop("unreadable")
-    scanned, complete = facts.pop("scanned"), facts.pop("complete")
-    if candidates is None:
+def _samples(answer: Facts, scan: Facts | None) -> Facts | None:
+    unreadable, grants = answer.pop("unreadable"), answer.pop("grants")
+    if scan is None:
         return None
     return {
-        "checked": len(candidates),
-        "scanned": scanned,
-        "complete": complete,
+        "checked": len(scan["files"]),
+        "scanned": scan["scanned"],
+        "complete": scan["complete"],
         "unreadable": [_named(sample) for sample in unreadable[:UNREADABLE_SHOWN]],
         "unreadable_count": len(unreadable),
+        "granted": [_named(sample) for sample in grants[:UNREADABLE_SHOWN]],
+        "granted_count": len(grants),
+        "looks": [_named({**look, "path": _shown(look["path"])}) for look in scan["looks"]],
     }
 
 
@@ -502,10 +527,8 @@ def _describe(paths: t.Sequence[str], sample_files: int, table: list[Facts]) -> 
             facts.update(free_bytes=None, free_inodes=None)
         else:
             facts.update(free_bytes=room.f_bavail * room.f_frsize, free_inodes=room.f_favail)
-        facts["candidates"], facts["scanned"], facts["complete"] = None, 0, True
-        if sample_files > 0 and os.path.isdir(path):
-            scan = newest_files(path, sample_files)
-            facts.update(candidates=scan.files, scanned=scan.scanned, complete=scan.complete)
+        is_sampled = sample_files > 0 and os.path.isdir(path)
+        facts["scan"] = newest_files(path, sample_files)._asdict() if is_sampled else None
         described.append(facts)
     return described
 
@@ -516,11 +539,14 @@ class Scan(t.NamedTuple):
     :ivar files: the newest regular files, the newest first.
     :ivar scanned: how many entries were looked at.
     :ivar complete: whether that was all of them.
+    :ivar looks: modes and owners of all that was looked at, the rarest first, each with its
+        ``count`` and one ``path``.
     """
 
     files: list[str]
     scanned: int
     complete: bool
+    looks: list[Facts]
 
 
 def newest_files(directory: str, limit: int, clock: t.Callable[[], float] = time.monotonic) -> Scan:
@@ -535,24 +561,33 @@ def newest_files(directory: str, limit: int, clock: t.Callable[[], float] = time
     """
     deadline = clock() + SCAN_SECONDS
     scanned = 0
+    looks: dict[tuple[int, int, int], list[t.Any]] = {}
     newest: list[tuple[float, str]] = []
     waiting = [(0.0, directory)]
     while waiting:
         if clock() > deadline:
-            return Scan(_sorted(newest), scanned, False)
+            return Scan(_sorted(newest), scanned, False, _looks(looks))
         try:
             with os.scandir(heapq.heappop(waiting)[1]) as entries:
                 for entry in entries:
                     scanned += 1
                     if scanned % CLOCK_EVERY == 0 and clock() > deadline:
-                        return Scan(_sorted(newest), scanned, False)
+                        return Scan(_sorted(newest), scanned, False, _looks(looks))
                     if entry.name.startswith("."):
                         continue
-                    if entry.is_dir(follow_symlinks=False):
-                        changed = entry.stat(follow_symlinks=False).st_mtime
-                        heapq.heappush(waiting, (-changed, entry.path))
-                    elif entry.is_file(follow_symlinks=False):
-                        item = entry.stat(follow_symlinks=False).st_mtime, entry.path
+                    is_directory = entry.is_dir(follow_symlinks=False)
+                    if not is_directory and not entry.is_file(follow_symlinks=False):
+                        continue
+                    status = entry.stat(follow_symlinks=False)
+                    look = status.st_mode, status.st_uid, status.st_gid
+                    if look in looks:
+                        looks[look][0] += 1
+                    else:
+                        looks[look] = [1, entry.path]
+                    if is_directory:
+                        heapq.heappush(waiting, (-status.st_mtime, entry.path))
+                    else:
+                        item = status.st_mtime, entry.path
                         if len(newest) < limit:
                             heapq.heappush(newest, item)
                         else:
@@ -560,7 +595,22 @@ def newest_files(directory: str, limit: int, clock: t.Callable[[], float] = time
         except OSError:
             # Removed meanwhile, or closed to who asks too.
             continue
-    return Scan(_sorted(newest), scanned, True)
+    return Scan(_sorted(newest), scanned, True, _looks(looks))
+
+
+def _looks(counted: t.Mapping[tuple[int, int, int], list[t.Any]]) -> list[Facts]:
+    rarest = sorted(counted.items(), key=lambda item: item[1][0])[:LOOKS_SHOWN]
+    return [
+        {
+            "is_directory": stat.S_ISDIR(mode),
+            "mode": f"{stat.S_IMODE(mode):04o}",
+            "uid": uid,
+            "gid": gid,
+            "count": count,
+            "path": path,
+        }
+        for (mode, uid, gid), (count, path) in rarest
+    ]
 
 
 def _sorted(newest: t.Iterable[tuple[float, str]]) -> list[str]:

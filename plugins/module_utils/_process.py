@@ -15,6 +15,8 @@ change calls :func:`settle` before, so that it never counts as older later.
 
 from __future__ import annotations
 
+import functools
+import operator
 import os
 import time
 import typing as t
@@ -47,6 +49,36 @@ def stat(pid: int, proc: str = "/proc") -> Stat:
     # The name, in parentheses, may hold any character, parentheses included.
     fields = text[text.rindex(b")") + 1 :].split()
     return Stat(pid, fields[0].decode("ascii"), int(fields[1]), int(fields[19]))
+
+
+def umask_of(pid: int, proc: str = "/proc") -> int | None:
+    """Return what a process and its children together take from the modes of new files.
+
+    An app's code runs in its server's workers, and may have set a umask there.
+
+    :return: ``None`` where the kernel doesn't tell (before Linux 4.7, proc_pid_status(5)).
+    """
+    found = [_umask(each, proc) for each in (pid, *_children(pid, proc))]
+    known = [umask for umask in found if umask is not None]
+    return functools.reduce(operator.or_, known) if known else None
+
+
+def _umask(pid: int, proc: str) -> int | None:
+    try:
+        with open(os.path.join(proc, str(pid), "status"), "rb") as lines:
+            found = [line.split()[1] for line in lines if line.startswith(b"Umask:")]
+    except OSError:
+        return None
+    return int(found[0], 8) if found else None
+
+
+def _children(pid: int, proc: str) -> t.Iterator[int]:
+    for name in filter(str.isdigit, os.listdir(proc)):
+        try:
+            if stat(int(name), proc).parent == pid:
+                yield int(name)
+        except ProcessLookupError:
+            continue
 
 
 def started_at_ns(pid: int, proc: str = "/proc") -> int:

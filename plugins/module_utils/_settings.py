@@ -26,6 +26,7 @@ import typing as t
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _compose,
     _media_areas,
+    _media_permissions,
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
     SAFE_PATH,
@@ -76,7 +77,6 @@ CONTAINER = re.compile(r"container:[A-Za-z0-9][A-Za-z0-9_.-]*:/.*\Z", re.DOTALL)
 # sun_path of unix(7), less its final zero
 SOCKET_PATH_BYTES = 107
 NGINX_TIME = re.compile(r"\d+(?:ms|[smhdwMy])?\Z")
-MODE = re.compile(r"[0-7]{3,4}\Z")
 # What stands in a request line as it is (RFC 9112, 3.2.1).
 HEALTH_URL = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*\Z")
 RELEASE = re.compile(r"(?:previous|[0-9a-f]{12})\Z")
@@ -153,6 +153,7 @@ def description_problems(values: Values) -> list[Problem]:
         *_release_problems(values),
         *_adoption_problems(values),
         *_container_problems(values),
+        *_media_permissions.problems(values),
     ]
     if not any(problem.variable in ("flask_media_url", "flask_media_root") for problem in problems):
         problems += _media_areas.problems(values)
@@ -697,21 +698,6 @@ def _value_problems(values: Values) -> t.Iterator[Problem]:
             "it is no time of Nginx's",
             "Write a number and a unit, such as '30d', '12h' or '1y'",
         )
-    mode = values["flask_media_mode"]
-    if not MODE.match(mode):
-        yield Problem(
-            "flask_media_mode",
-            mode,
-            "it is no mode",
-            "Write four octal digits in quotes, such as '2750'",
-        )
-    elif int(mode, 8) & 0o022 or int(mode, 8) & 0o700 != 0o700:
-        yield Problem(
-            "flask_media_mode",
-            mode,
-            "the app needs rwx there and nobody else may write; the group is Nginx's, which only reads",
-            "Write '2750', or '2755' where every user of the host may read uploads",
-        )
     regex = values.get("flask_static_fingerprint_regex")
     try:
         re.compile(regex or "")
@@ -1135,7 +1121,12 @@ def app_question(values: Values, virtualenv: str | None) -> tuple[str, dict[str,
     directory = settings["directory"]
     if directory == settings["virtualenv"]:
         directory = virtualenv
-    return "flask_app_info", {**common, "virtualenv": virtualenv, "directory": directory}
+    return "flask_app_info", {
+        **common,
+        "virtualenv": virtualenv,
+        "directory": directory,
+        "umask": _media_permissions.resolve(values)["umask"],
+    }
 
 
 def is_image(values: Values) -> bool:
@@ -1227,8 +1218,7 @@ def resolve(values: Values) -> Settings:
             "areas": areas,
             "roots": roots,
             "location": public(values["flask_site_url_prefix"], values["flask_media_url"]),
-            "group": values.get("flask_media_group") or values["flask_site_nginx_user"],
-            "file_mode": f"{int(values['flask_media_mode'], 8) & 0o666:04o}",
+            **_media_permissions.resolve(values),
             "former_locations": [
                 public(values["flask_site_url_prefix"], url)
                 for url in values["flask_media_former_urls"]
@@ -1251,7 +1241,11 @@ def resolve(values: Values) -> Settings:
         "verify": {
             **_section(values, "flask_verify_"),
             "app_paths": [{"path": root, "want": ["read", "write", "traverse"]} for root in roots],
-            "nginx_paths": [{"path": root, "want": ["traverse"]} for root in (static_root, *roots)],
+            "nginx_paths": [
+                {"path": root, "want": ["traverse"], "unwanted": ["write"]}
+                for root in (static_root, *roots)
+            ],
+            "static_paths": [{"path": static_root, "unwanted": ["write"]}],
         },
         "parents": delivery_parents(
             name, [static_root, *roots], not_holding=_deployed_by_others(values)

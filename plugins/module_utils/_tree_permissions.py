@@ -145,6 +145,7 @@ class Report:
     :ivar hard_links: files of others that have other names too, left alone.
     :ivar mounts: what lies on another file system or mount, left alone.
     :ivar foreign: files whose owner differed.
+    :ivar has_more: whether the root holds something that was not looked at, since only the root was.
     """
 
     directories: int = 0
@@ -153,6 +154,7 @@ class Report:
     special: int = 0
     mended: int = 0
     foreign: int = 0
+    has_more: bool = False
     changes: list[Change] = dataclasses.field(default_factory=list)
     hard_links: Some = dataclasses.field(default_factory=Some)
     mounts: Some = dataclasses.field(default_factory=Some)
@@ -163,23 +165,25 @@ class Report:
         return self.mended > 0
 
 
-def plan(path: str, wanted: Wanted) -> Report:
+def plan(path: str, wanted: Wanted, recurse: bool = True) -> Report:
     """Return what :func:`apply` would do, and change nothing.
 
+    :param recurse: whether to look at what is in the directory too.
     :raises TreePermissionsError: when the path is unfit, or a part of the tree can't be read.
     """
-    return _Walk(path, wanted, is_plan=True).run()
+    return _Walk(path, wanted, is_plan=True).run(recurse)
 
 
-def apply(path: str, wanted: Wanted) -> Report:
+def apply(path: str, wanted: Wanted, recurse: bool = True) -> Report:
     """Change what differs, and return what was changed.
 
     An entry that can't be changed doesn't keep the others from it.
 
+    :param recurse: whether to go on to what is in the directory.
     :raises TreePermissionsError: when the path is unfit, or, at the end, when something can't be
         read or changed.
     """
-    return _Walk(path, wanted, is_plan=False).run()
+    return _Walk(path, wanted, is_plan=False).run(recurse)
 
 
 def exists(path: str) -> bool:
@@ -223,7 +227,7 @@ class _Walk:
         # How many names are still to come of files that have several, and are mended by the first.
         self._names_to_come: dict[int, int] = {}
 
-    def run(self) -> Report:
+    def run(self, recurse: bool) -> Report:
         if not os.path.isdir("/proc/self/fd"):
             raise TreePermissionsError(
                 "/proc is not mounted, and what is changed is reached through /proc/self/fd. Mount it "
@@ -237,7 +241,11 @@ class _Walk:
             if self._file.acls:
                 stack.enter_context(_restored_directory())
             self._judge_directory(frames[0])
-            self._descend(frames)
+            if recurse:
+                self._descend(frames)
+            else:
+                with os.scandir(root) as entries:
+                    self._report.has_more = any(True for _unused in entries)
         if self._report.problems.count:
             raise TreePermissionsError(self._failure(), self._report)
         return self._report

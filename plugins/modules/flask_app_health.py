@@ -62,6 +62,10 @@ options:
     description: How long all of it may take, from Gunicorn's start to the answer.
     type: int
     default: 60
+  umask:
+    description: Umask of the app, as an octal number in quotes, in case it makes files at import.
+    type: str
+    default: "0027"
 author:
   - flaskworks (@flaskworks)
 seealso:
@@ -107,6 +111,7 @@ elapsed_seconds:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
 from ansible_collections.flaskworks.static_media.plugins.module_utils._app_health import (
     FlaskAppError,
     HealthCheck,
@@ -127,18 +132,20 @@ def main() -> None:
             "site_url": {"type": "str", "default": "http://localhost"},
             "prefix": {"type": "str", "default": "/"},
             "timeout_seconds": {"type": "int", "default": 60},
+            "umask": {"type": "str", "default": "0027"},
         },
         supports_check_mode=True,
     )
     try:
-        answer = HealthCheck(**module.params).ask()
+        umask = _as_user.parse_umask(module.params["umask"])
+        answer = HealthCheck(**{**module.params, "umask": umask}).ask()
     except NotYetError as error:
         if not module.check_mode:
             module.fail_json(msg=str(error))
         module.exit_json(
             changed=False, asked=False, reason=str(error), status=None, elapsed_seconds=None
         )
-    except (HealthError, FlaskAppError) as error:
+    except (HealthError, FlaskAppError, _as_user.AsUserError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(
         changed=False,

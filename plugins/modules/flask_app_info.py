@@ -68,6 +68,10 @@ options:
     description: How long the app may take to be imported and built.
     type: int
     default: 60
+  umask:
+    description: Umask of the app, as an octal number in quotes, in case it makes files at import.
+    type: str
+    default: "0027"
 author:
   - flaskworks (@flaskworks)
 seealso:
@@ -195,6 +199,7 @@ app:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
 from ansible_collections.flaskworks.static_media.plugins.module_utils._flask_app import (
     Callable,
     FlaskApp,
@@ -216,6 +221,7 @@ def main() -> None:
             "environment": {"type": "dict", "default": {}},
             "directory": {"type": "path"},
             "timeout_seconds": {"type": "int", "default": 60},
+            "umask": {"type": "str", "default": "0027"},
         },
         supports_check_mode=True,
     )
@@ -235,13 +241,14 @@ def main() -> None:
                 str(name): str(value) for name, value in module.params["environment"].items()
             },
             timeout_seconds=module.params["timeout_seconds"],
+            umask=_as_user.parse_umask(module.params["umask"]),
         )
         answer = app.ask()
     except NotYetError as error:
         if not module.check_mode:
             module.fail_json(msg=str(error))
         module.exit_json(changed=False, asked=False, reason=str(error), app=assumed())
-    except FlaskAppError as error:
+    except (FlaskAppError, _as_user.AsUserError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, asked=True, reason=None, app=answer)
 

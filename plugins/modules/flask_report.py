@@ -38,6 +38,11 @@ options:
     type: list
     elements: dict
     required: true
+  static_access:
+    description: What the app's user could do with static files outside of its service, from M(flaskworks.static_media.path_access_info).
+    type: list
+    elements: dict
+    required: true
   canary:
     description: The answer of M(flaskworks.static_media.media_canary).
     type: dict

@@ -41,7 +41,9 @@ options:
     description: Name of the canary to remove, as O(state=present) returned it.
     type: str
   umask:
-    description: Umask to write with, as an octal number in quotes. The app's own is what the file should be made with.
+    description:
+      - Umask to write with, as an octal number in quotes.
+      - With O(process_id) that of the process and its children together, where the kernel tells it (Linux 4.7 and later).
     type: str
     default: "0027"
   process_id:
@@ -118,6 +120,11 @@ mode:
   returned: when RV(written)
   type: str
   sample: "0640"
+umask:
+  description: Umask that it was written with.
+  returned: O(state=present), but for check mode
+  type: str
+  sample: "0027"
 owner:
   description: Its owner as made.
   returned: when RV(written)
@@ -169,7 +176,7 @@ def main() -> None:
     )
     try:
         _media_canary.check(module.params["directory"], module.params["name"])
-        umask = _media_canary.parse_umask(module.params["umask"])
+        umask = _as_user.parse_umask(module.params["umask"])
         result = _place(module, umask) if module.params["state"] == "present" else _remove(module)
     except (_media_canary.CanaryError, _as_user.AsUserError) as error:
         module.fail_json(msg=str(error))

@@ -47,6 +47,14 @@ options:
         elements: str
         choices: [traverse, list, read, write]
         default: []
+      unwanted:
+        description:
+          - What the user should not be able to do there, nor with the files tried below it. RV(paths[].granted) tells what they can.
+          - Counts for nothing in RV(paths[].allowed).
+        type: list
+        elements: str
+        choices: [traverse, list, read, write]
+        default: []
   sample_files:
     description:
       - How many regular files below each directory are tried for reading too.
@@ -72,6 +80,7 @@ EXAMPLES = r"""
     paths:
       - path: /var/www/gallery/media
         want: [traverse]
+        unwanted: [write]
     sample_files: 200
   register: nginx_access
 
@@ -123,6 +132,11 @@ paths:
       type: list
       elements: str
       sample: [traverse]
+    granted:
+      description: What of RV(ignore:unwanted) the user can do.
+      type: list
+      elements: str
+      sample: []
     blocked_by:
       description:
         - The first component that stops the user, or null.
@@ -185,6 +199,9 @@ paths:
         - The files tried below a directory, or null. RV(ignore:checked) and RV(ignore:scanned) are counts, RV(ignore:complete) says
           whether all that is there was scanned.
         - RV(ignore:unreadable) has the first 10, each with the component that stops the user; RV(ignore:unreadable_count) counts all.
+        - RV(ignore:granted) has the first 10 with which RV(ignore:unwanted) is possible; RV(ignore:granted_count) counts all. Besides
+          the files tried, one of each look is, a directory too.
+        - RV(ignore:looks) has the modes and owners of all that was scanned, the rarest first and 50 at most, each with its count and one path.
       type: dict
       sample:
         checked: 200
@@ -195,6 +212,26 @@ paths:
           - path: /var/www/gallery/media/a.png
             component: /var/www/gallery/media/a.png
             reason: not-readable
+            is_directory: false
+            mode: "0600"
+            owner: gallery
+            group: www-data
+            uid: 998
+            gid: 33
+        granted_count: 1
+        granted:
+          - path: /var/www/gallery/media/b.png
+            granted: [write]
+            is_directory: false
+            mode: "0660"
+            owner: gallery
+            group: www-data
+            uid: 998
+            gid: 33
+        looks:
+          - path: /var/www/gallery/media/a.png
+            count: 1
+            is_directory: false
             mode: "0600"
             owner: gallery
             group: www-data
@@ -225,6 +262,12 @@ def main() -> None:
                         "choices": list(_path_access.WANTS),
                         "default": [],
                     },
+                    "unwanted": {
+                        "type": "list",
+                        "elements": "str",
+                        "choices": list(_path_access.WANTS),
+                        "default": [],
+                    },
                 },
             },
             "sample_files": {"type": "int", "default": 0},
@@ -234,7 +277,7 @@ def main() -> None:
     )
     try:
         questions = [
-            _path_access.Question(item["path"], tuple(item["want"]))
+            _path_access.Question(item["path"], tuple(item["want"]), tuple(item["unwanted"]))
             for item in module.params["paths"]
         ]
         if module.check_mode and not _as_user.exists(module.params["user"]):

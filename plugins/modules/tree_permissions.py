@@ -76,6 +76,11 @@ options:
         description: Letters of V(rwxX). V(X) is V(x) for directories, and nothing for files.
         type: str
         required: true
+  recurse:
+    description:
+      - Whether to look at all that is in O(path) too. V(false) sets O(path) alone, and RV(has_more) tells whether it holds anything.
+    type: bool
+    default: true
 author:
   - flaskworks (@flaskworks)
 seealso:
@@ -102,6 +107,14 @@ EXAMPLES = r"""
       - etype: user
         entity: www-data
         permissions: rX
+
+- name: Take all ACLs from the media root, and leave the uploads in it alone
+  flaskworks.static_media.tree_permissions:
+    path: /var/www/gallery/media
+    directory_mode: "2750"
+    file_mode: "0640"
+    acl: []
+    recurse: false
 
 - name: Find out how many uploads have another owner
   flaskworks.static_media.tree_permissions:
@@ -147,6 +160,11 @@ mounts:
   returned: success
   type: int
   sample: 0
+has_more:
+  description: Whether O(path) holds anything that was not looked at. Only with O(recurse=false).
+  returned: success
+  type: bool
+  sample: false
 paths:
   description: The first 10 paths of each kind, below O(path), which is C(.) itself. Characters that can't be printed are escaped.
   returned: success
@@ -207,6 +225,7 @@ def main() -> None:
                     "permissions": {"type": "str", "required": True},
                 },
             },
+            "recurse": {"type": "bool", "default": True},
         },
         required_one_of=[("owner", "group", "directory_mode", "file_mode")],
         required_by={"acl": ("directory_mode", "file_mode")},
@@ -218,7 +237,7 @@ def main() -> None:
         if module.check_mode and not exists(path):
             report = Report()
         else:
-            report = (plan if module.check_mode else apply)(path, wanted)
+            report = (plan if module.check_mode else apply)(path, wanted, module.params["recurse"])
     except TreePermissionsError as error:
         done = error.report or Report()
         _warn(module, done)
@@ -334,6 +353,7 @@ def _answer(report: Report, is_check_mode: bool) -> dict[str, t.Any]:
         "special": report.special,
         "hard_links": report.hard_links.count,
         "mounts": report.mounts.count,
+        "has_more": report.has_more,
         "paths": {
             "mended": [change.path for change in report.changes],
             "hard_links": report.hard_links.first,

@@ -28,6 +28,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._rules imp
     overlap,
     public,
 )
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _verify_permissions
 
 Evidence = t.Mapping[str, t.Any]
 
@@ -48,6 +49,8 @@ TITLES = {
     "served-by-nginx": "Nginx serves both, with the right alias",
     "app-writes-media": "The app's process can write media",
     "nginx-reads-both": "Nginx can read both",
+    "only-app-writes-media": "Only the app can write media, and nothing there can be run",
+    "nobody-writes-static": "Neither the app nor Nginx can write static files",
     "uploads-survive-redeploy": "Uploads are out of reach of a redeploy",
     "direct-requests": "Direct requests for static and media files give 200",
     "missing-is-404": "A missing file is a 404 of Nginx's, not of the app's",
@@ -169,6 +172,7 @@ class Proof:
 
     :ivar settings: the answer of ``flask_settings``.
     :ivar access: the answers of ``path_access_info``, by user.
+    :ivar static_access: that of the static root for the app's user, outside of its service.
     :ivar canary: the answer of ``media_canary``.
     :ivar static: the answer of ``static_release`` in check mode.
     :ivar responses: the results of ``ansible.builtin.uri``, each with its request as ``item``.
@@ -183,6 +187,7 @@ class Proof:
             self.settings["app"]["user"]: evidence["app_access"],
             self.settings["site"]["nginx_user"]: evidence["nginx_access"],
         }
+        self.static_access = evidence.get("static_access") or []
         self.findings: list[Finding] = []
         self.checks: list[Check] = []
 
@@ -319,6 +324,18 @@ class Proof:
             f"{app_user} wrote {self.canary.get('name')}, {self.canary.get('mode')}",
         )
         nginx_problems = self._access_problems(nginx_user)
+        judged = _verify_permissions.Judgement(
+            self.settings,
+            self.canary,
+            self.access[nginx_user],
+            self.static_access,
+            lambda reason, stop: self._access_fix(reason, stop, nginx_user),
+        )
+        problems: dict[str, list[str]] = {}
+        for fault in judged.faults():
+            self._find(*fault[1:])
+            problems.setdefault(fault.check, []).append(_verify_permissions.problem(fault))
+        nginx_problems += problems.get(_verify_permissions.READS, [])
         paths = self.access[nginx_user]
         samples = [path["samples"] for path in paths if path.get("samples")]
         checked = sum(sample["checked"] for sample in samples)
@@ -330,6 +347,16 @@ class Proof:
             f"{nginx_user} reads {', '.join(path['path'] for path in paths)} and {checked} files in them"
             + (of if partial else ""),
         )
+        self._check(
+            _verify_permissions.MEDIA,
+            problems.get(_verify_permissions.MEDIA, []),
+            f"nobody but {app_user} can write what was looked at, and none of it can be run",
+        )
+        self._check(
+            _verify_permissions.STATIC,
+            problems.get(_verify_permissions.STATIC, []),
+            f"neither {app_user} nor {nginx_user} can write {self.settings['static']['root']}",
+        )
 
     def _access_problems(self, user: str) -> list[str]:
         problems = []
@@ -337,22 +364,6 @@ class Proof:
             if not answer["allowed"]:
                 # What stops a user here stops them at every file below, too.
                 problems.append(self._blocked(user, answer))
-                continue
-            samples = answer.get("samples") or {}
-            for sample in samples.get("unreadable", []):
-                problems.append(f"{user} can't read {sample['path']}, mode {sample['mode']}")
-                self._find(
-                    sample["reason"],
-                    sample["component"],
-                    f"{user} can't read this upload",
-                    f"mode {sample['mode']}, {sample['owner']}:{sample['group']}",
-                    "Save uploads with open() or FileStorage.save(); after mkstemp() or "
-                    "NamedTemporaryFile call os.fchmod(fd, 0o640). Mend this one by: "
-                    + self._grant(sample["reason"], sample, user),
-                )
-            hidden = samples.get("unreadable_count", 0) - len(samples.get("unreadable", []))
-            if hidden > 0:
-                problems.append(f"and {hidden} more")
         return problems
 
     def _blocked(self, user: str, answer: Evidence) -> str:

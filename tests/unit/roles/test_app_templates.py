@@ -18,6 +18,7 @@ from tests.unit.roles.specs import CHECKOUT
 
 TEMPLATES = CHECKOUT / "roles/flask_app/templates"
 USER = "nobody"
+MEDIA = {"roots": ["/srv/media"], "mode": "0755", "file_mode": "0644", "umask": "0022"}
 UNIT = {
     "name": "app",
     "user": "app",
@@ -38,7 +39,7 @@ def render(name: str, app: dict[str, t.Any]) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(core.FilterModule().filters())
-    settings = {"app": app, "site": {"nginx_user": "root"}, "media": {"roots": ["/srv/media"]}}
+    settings = {"app": app, "site": {"nginx_user": "root"}, "media": MEDIA}
     return environment.get_template(name).render(
         __flask_app={"settings": settings}, ansible_managed="Ansible managed"
     )

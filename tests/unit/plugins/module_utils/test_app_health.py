@@ -136,7 +136,7 @@ def test_it_is_asked_as_nginx_asks_and_run_as_the_service_runs(
         "oct(os.stat(os.path.dirname(options['--pid'])).st_mode), "
         f"os.umask(0)], open({str(witness)!r}, 'w'))\n"
     )
-    ask(facts + answering("200 OK"), prefix="/shop/")
+    ask(facts + answering("200 OK"), prefix="/shop/", umask=0o022)
     request, options, uid, secret, directory, mode, umask = json.loads(witness.read_text())
     assert request[0] == "GET /health?a=b HTTP/1.1"
     assert set(request[1:]) >= {
@@ -149,7 +149,7 @@ def test_it_is_asked_as_nginx_asks_and_run_as_the_service_runs(
     }
     assert options["--workers"] == "1"
     assert (uid, secret, directory) == (65534, "hush-hush", str(open_directory))
-    assert (mode, umask) == ("0o40700", 0o027)
+    assert (mode, umask) == ("0o40700", 0o022)
 
 
 def test_a_site_without_a_name_of_its_own_is_asked_by_one(ask: Ask) -> None:

@@ -10,7 +10,11 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _media_canary
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _as_user,
+    _media_canary,
+    _process,
+)
 from ansible_collections.flaskworks.static_media.plugins.module_utils._as_user import Account
 from ansible_collections.flaskworks.static_media.plugins.module_utils._media_canary import (
     MARKER,
@@ -68,8 +72,8 @@ def test_a_name_that_is_no_canarys_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "27", "0999", "-027", "0o27", "00027", "0027\n"])
 def test_a_umask_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(CanaryError, match="umask"):
-        _media_canary.parse_umask(text)
+    with pytest.raises(_as_user.AsUserError, match="umask"):
+        _as_user.parse_umask(text)
 
 
 def test_a_closed_parent_is_named(visitor: Account, media: Path) -> None:
@@ -110,6 +114,19 @@ def test_it_is_written_as_the_app_would(visitor: Account, media: Path) -> None:
 
 def test_the_umask_is_the_one_given(visitor: Account, media: Path) -> None:
     assert place(visitor, str(media), umask=0o077)["mode"] == "0600"
+
+
+def test_the_umask_of_a_process_is_its_own_and_its_childrens(visitor: Account, media: Path) -> None:
+    # A server whose worker has set another one.
+    script = "umask 022; (umask 055; echo; read -r _ <&3) 3<&0; :"
+    with subprocess.Popen(
+        ["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdout and server.stdout.readline() == b"\n"
+        answer = place(visitor, str(media), umask=0o027, process_id=server.pid)
+        assert (answer["umask"], answer["mode"]) == ("0077", "0600")
+        server.communicate(b"\n")
+    assert _process.umask_of(server.pid) is None
 
 
 def test_a_directory_that_cannot_be_listed_can_be_written(visitor: Account, media: Path) -> None:

@@ -407,6 +407,7 @@ def test_samples_name_the_unreadable_newest_first(visitor: Account, open_directo
         "path": str(open_directory / "11.png"),
         "component": str(open_directory / "11.png"),
         "reason": "not-readable",
+        "is_directory": False,
         "mode": "0600",
         "uid": 0,
         "gid": 0,
@@ -485,6 +486,47 @@ def test_a_scan_finds_the_newest_of_all(open_directory: Path, count: int) -> Non
     names = [os.path.basename(path) for path in scan.files]
     assert names == [f"{seconds:02}" for seconds in range(40, 40 - count, -1)]
     assert (scan.scanned, scan.complete) == (47, True)
+
+
+def test_what_should_not_be_possible_is_told_of_files_and_of_one_of_each_look(
+    visitor: Account, open_directory: Path
+) -> None:
+    for name, mode in (("old", 0o777), ("old/a.png", 0o666), ("b.png", 0o646), ("c.png", 0o644)):
+        path = open_directory / name
+        path.mkdir() if name == "old" else path.touch()
+        path.chmod(mode)
+    os.utime(open_directory / "old/a.png", (1, 1))
+    question = Question(str(open_directory), ("traverse",), ("write", "traverse"))
+    (answer,) = ask(visitor, [question], sample_files=1)
+    assert (answer["allowed"], answer["granted"]) == (True, ["traverse"])
+    samples = answer["samples"]
+    # Of the files only the newest one was tried, and the others stand for all of their look.
+    assert samples["checked"] == 1
+    assert {one["path"]: one["granted"] for one in samples["granted"]} == {
+        str(open_directory / "old"): ["write", "traverse"],
+        str(open_directory / "old/a.png"): ["write"],
+        str(open_directory / "b.png"): ["write"],
+    }
+    assert samples["granted_count"] == 3
+    assert ask_one(visitor, open_directory, sample_files=9)["samples"]["granted"] == []
+
+
+def test_looks_count_all_that_was_scanned_the_rarest_first(
+    visitor: Account, open_directory: Path
+) -> None:
+    (open_directory / "sub").mkdir()
+    for number in range(4):
+        (open_directory / f"sub/{number}.png").touch()
+        (open_directory / f"sub/{number}.png").chmod(0o755 if number == 2 else 0o640)
+    (open_directory / ".hidden").touch()
+    looks = ask_one(visitor, open_directory, sample_files=1)["samples"]["looks"]
+    assert [(look["is_directory"], look["mode"], look["count"]) for look in looks[2:]] == [
+        (False, "0640", 3)
+    ]
+    assert {(look["path"], look["owner"]) for look in looks[:2]} == {
+        (str(open_directory / "sub"), "root"),
+        (str(open_directory / "sub/2.png"), "root"),
+    }
 
 
 def test_no_samples_of_a_file_or_without_asking(visitor: Account, open_directory: Path) -> None:

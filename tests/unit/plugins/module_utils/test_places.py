@@ -66,8 +66,6 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
     ({"flask_app_bind": "unix:/run/" + "a" * 103}, "flask_app_bind", "107 characters"),
     ({"flask_site_scheme": "https"}, "flask_site_scheme", "no certificate"),
     ({**INCLUDE, "flask_site_domains": []}, "flask_site_domains", "certificate"),
-    ({"flask_media_mode": "2770"}, "flask_media_mode", "only reads"),
-    ({"flask_media_mode": "2752"}, "flask_media_mode", "nobody else may write"),
     ({"flask_app_name": "flask_mime_types"}, "flask_app_name", "belongs to the system"),
     ({"flask_app_name": "opt"}, "flask_app_name", "belongs to the system"),
 ]
@@ -96,7 +94,6 @@ def test_is_refused(changes: dict[str, t.Any], variable: str, words: str) -> Non
         {**EXTERNAL, "flask_app_bind": "192.0.2.7:80"},
         {"flask_app_bind": "[::1]:8000"},
         INCLUDE,
-        {"flask_media_mode": "2755"},
     ],
     ids=str,
 )

@@ -106,9 +106,6 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
     ),
     ({"flask_static_expires": "30 days"}, "flask_static_expires", "30d"),
     ({"flask_static_expires": "1d; deny all"}, "flask_static_expires", "time"),
-    ({"flask_media_mode": "rwx"}, "flask_media_mode", "octal"),
-    ({"flask_media_mode": "0777"}, "flask_media_mode", "nobody else may write"),
-    ({"flask_media_mode": "0640"}, "flask_media_mode", "rwx"),
     ({"flask_static_fingerprint_regex": "("}, "flask_static_fingerprint_regex", "Write a regular"),
     ({"flask_app_gunicorn_workers": 0}, "flask_app_gunicorn_workers", "at least 1"),
     (

@@ -629,6 +629,29 @@ def apply_acl(path: Path, acl: tuple[Grant, ...]) -> None:
     os.setxattr(path, ACCESS, look.acls[0][1] or b"")
 
 
+# The root alone
+
+
+@pytest.mark.parametrize("wanted", [WANTED, WITH_ACL])
+def test_the_root_alone(tree: Path, wanted: Wanted) -> None:
+    inside = file(tree / "sub/b.png")
+    tree.chmod(0o700)
+    planned = plan(str(tree), wanted, recurse=False)
+    done = apply(str(tree), wanted, recurse=False)
+    assert dataclasses.asdict(planned) == dataclasses.asdict(done)
+    assert (paths(done), done.directories, done.files, done.has_more) == (["./"], 1, 0, True)
+    assert looks(inside) == (0, 0, 0o600)
+    assert (DEFAULT in os.listxattr(tree)) is bool(wanted.grants)
+    assert not apply(str(tree), wanted, recurse=False).changed
+
+
+def test_a_root_with_nothing_in_it_has_no_more(open_directory: Path) -> None:
+    assert not plan(str(open_directory), WANTED, recurse=False).has_more
+    file(open_directory / "a.png")
+    assert plan(str(open_directory), WANTED, recurse=False).has_more
+    assert not plan(str(open_directory), WANTED).has_more
+
+
 # ACLs
 
 

@@ -29,8 +29,14 @@ def test_a_release_that_a_run_would_make_is_passed_over_in_check_mode_only(
     assert "/no/such/release" in answer["reason"]
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"user": "root"}, "who is root"), ({"umask": "none"}, "umask is 'none'")],
+)
 @pytest.mark.parametrize("check", [False, True])
-def test_root_is_refused_in_check_mode_too(run_module: Module, check: bool) -> None:
-    answer = run_module("flask_app_health", check=check, **{**ARGUMENTS, "user": "root"})
+def test_what_cannot_be_right_is_refused_in_check_mode_too(
+    run_module: Module, change: dict[str, str], words: str, check: bool
+) -> None:
+    answer = run_module("flask_app_health", check=check, **{**ARGUMENTS, **change})
     assert answer["failed"]
-    assert "who is root" in answer["msg"]
+    assert words in answer["msg"]

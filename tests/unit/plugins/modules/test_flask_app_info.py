@@ -34,6 +34,7 @@ def arguments(flask_virtualenv: Path, open_directory: Path) -> dict[str, t.Any]:
         ({"callable": "shop:nothing"}, "It has: app; set flask_app_callable=shop:app"),
         ({"user": "root"}, "root: importing an app runs its code"),
         ({"timeout_seconds": 0}, "timeout_seconds"),
+        ({"umask": "none"}, "umask is 'none'"),
     ],
 )
 @pytest.mark.parametrize("check", [False, True])
@@ -68,6 +69,11 @@ def test_what_a_run_would_make_is_assumed_in_check_mode_only(
     assert words in answer["reason"]
     assert [mount["url"] for mount in answer["app"]["mounts"]] == ["/static/"]
     assert set(answer["app"]["config"].values()) == {None}
+
+
+def test_the_umask_is_the_one_given(run_module: Module, arguments: dict[str, t.Any]) -> None:
+    app = run_module("flask_app_info", **arguments, umask="0022")["app"]
+    assert app["process"]["umask"] == "0022"
 
 
 @pytest.mark.parametrize("check", [False, True])

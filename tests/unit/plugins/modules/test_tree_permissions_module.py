@@ -102,6 +102,15 @@ def test_check_mode_tells_what_is_done_and_then_nothing_is(
         assert (again["changed"], again["mended"], again["diff"]["after"]) == (False, 0, "")
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_the_root_alone_is_set_and_more_is_told(
+    run_module: Module, arguments: dict[str, t.Any], check: bool
+) -> None:
+    answer = run_module("tree_permissions", check=check, recurse=False, **arguments)
+    assert (answer["mended"], answer["files"], answer["has_more"]) == (1, 0, True)
+    assert looks(arguments["path"] + "/sub/b.png")[0] == 0
+
+
 def test_numbers_are_owners_too(run_module: Module, arguments: dict[str, t.Any]) -> None:
     arguments.update(owner="61010", group=61011)
     assert run_module("tree_permissions", **arguments)["mended"] == 4

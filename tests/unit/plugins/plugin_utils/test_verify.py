@@ -38,7 +38,11 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
             "url": "/media/",
             "areas": [{"url": "/media/"}],
             "location": f"{prefix}media/",
+            "permissions": "group",
             "group": "www-data",
+            "mode": "2750",
+            "file_mode": "0640",
+            "umask": "0027",
         },
         "site": {
             "nginx_user": "www-data",
@@ -100,6 +104,7 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
         "canary": canary,
         "responses": responses,
         "app_access": [access(MEDIA)],
+        "static_access": [access(STATIC)],
         "nginx_access": [access(STATIC), access(MEDIA, checked=3)],
     }
 
@@ -107,6 +112,12 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
 def access(path: str, checked: int = 0) -> dict[str, t.Any]:
     samples = {"checked": checked, "unreadable": [], "unreadable_count": 0}
     return {"path": path, "allowed": True, "missing": [], "blocked_by": None, "samples": samples}
+
+
+def look(path: str, mode: str, owner: str = "gallery", group: str = "www-data") -> dict[str, t.Any]:
+    """One of the kinds of files that were scanned."""
+    facts = {"mode": mode, "owner": owner, "group": group}
+    return {"path": path, "count": 1, "is_directory": False, **facts}
 
 
 def blocked(path: str, component: str, reason: str) -> dict[str, t.Any]:
@@ -237,6 +248,14 @@ def _upload_private(e: dict[str, t.Any]) -> None:
     }
 
 
+def _runnable(e: dict[str, t.Any]) -> None:
+    e["nginx_access"][1]["samples"]["looks"] = [look(f"{MEDIA}/a.sh", "0750")]
+
+
+def _static_of_app(e: dict[str, t.Any]) -> None:
+    e["static_access"][0].update(granted=["write"], mode="0755", owner="gallery", group="gallery")
+
+
 def _in_release(e: dict[str, t.Any]) -> None:
     e["settings"]["host"]["directories"][MEDIA]["resolved"] = "/opt/gallery/media"
 
@@ -365,6 +384,8 @@ BROKEN: list[tuple[Break, str, list[tuple[str, str]]]] = [
     (_media_of_root, "app-writes-media", [("owner-id-mismatch", MEDIA)]),
     (_read_only, "app-writes-media", [("read-only-filesystem", MEDIA)]),
     (_upload_private, "nginx-reads-both", [("not-readable", f"{MEDIA}/a.jpg")]),
+    (_runnable, "only-app-writes-media", [("media-executable", f"{MEDIA}/a.sh")]),
+    (_static_of_app, "nobody-writes-static", [("static-writable-by-app", STATIC)]),
     (_in_release, "uploads-survive-redeploy", [("media-in-release", MEDIA)]),
     (_in_checkout, "uploads-survive-redeploy", [("media-in-release", MEDIA)]),
     (_nginx_down, "direct-requests", [("nginx-not-serving", "port 80")]),
@@ -507,11 +528,12 @@ def test_every_access_fault_has_a_mend_that_does_not_widen_access(reason: str) -
     assert not WIDENING.search(found["fix"].replace("never by mode 777", "")), found
 
 
-def test_the_mend_of_an_upload_names_its_command() -> None:
+def test_the_mend_of_an_upload_names_the_line_and_the_variable() -> None:
     evidence = healthy()
     _upload_private(evidence)
     (found,) = judge(evidence)["findings"]
-    assert found["fix"].endswith(f"setfacl -m u:www-data:r {MEDIA}/a.jpg")
+    assert "os.fchmod(file.fileno(), 0o640)" in found["fix"]
+    assert "flask_media_repair: true" in found["fix"]
 
 
 def asked_of(evidence: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
