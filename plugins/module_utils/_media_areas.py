@@ -17,6 +17,7 @@ import posixpath
 import re
 import typing as t
 
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _signed_url
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
     Problem,
     Values,
@@ -34,11 +35,6 @@ Area = dict[str, t.Any]
 RATE = re.compile(r"[1-9]\d*r/[sm]\Z")
 # A location of the app's own, without what Nginx or a request line would read as something else.
 APP_URL = re.compile(r"/[A-Za-z0-9_.~/-]*\Z")
-
-# What Nginx, a shell and systemd read as itself in any place; base64 and hexadecimal are of these.
-SIGNING_KEY = re.compile(r"[A-Za-z0-9+/=_.~-]+\Z")
-SIGNING_KEY_MIN_LENGTH = 32
-SIGNING_KEY_MAX_LENGTH = 256
 
 MIME_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+\Z")
 EXTENSION = re.compile(r"[a-z0-9]+\Z")
@@ -217,21 +213,9 @@ def _signing_key_problems(values: Values) -> t.Iterator[Problem]:
             yield Problem(variable, key, "an area is signed, and nothing to sign with", advice)
         return
     hidden = "(hidden)"
-    if not SIGNING_KEY_MIN_LENGTH <= len(key) <= SIGNING_KEY_MAX_LENGTH:
-        yield Problem(
-            variable,
-            hidden,
-            f"it has {len(key)} characters, and a key is found by trying where it is short: from "
-            f"{SIGNING_KEY_MIN_LENGTH} to {SIGNING_KEY_MAX_LENGTH} are taken",
-            advice,
-        )
-    elif not SIGNING_KEY.match(key):
-        yield Problem(
-            variable,
-            hidden,
-            "it has a character that Nginx or the env file could read as something else",
-            advice,
-        )
+    fault = _signed_url.key_fault(key)
+    if fault:
+        yield Problem(variable, hidden, fault, advice)
     elif _is_json(key):
         yield Problem(
             variable,
