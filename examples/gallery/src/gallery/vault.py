@@ -1,8 +1,8 @@
 """Where documents are kept, each area of MEDIA_AREAS in its own way.
 
-In an area of the app's (``accel``) a document lies in its owner's directory under a name of our own,
-with its real name beside it. Where Nginx answers by itself (``auth_request``, ``signed``) the URL is
-the path, so a document keeps its name, in a directory of a name that nobody can guess.
+In an area of the app's (``accel``) a document lies in its owner's directory under a name of our
+own, with its real name beside it. Where Nginx answers by itself (``auth_request``, ``signed``) the
+URL is the path, so a document keeps its name, in a directory of a name that nobody can guess.
 """
 
 from __future__ import annotations

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flask import Flask
-from werkzeug.wsgi import ClosingIterator, FileWrapper
+from werkzeug.wsgi import ClosingIterator
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -29,6 +29,8 @@ REPLACED = (
     "etag",
     "last-modified",
 )
+
+BLOCK_BYTES = 64 * 1024
 
 Headers = list[tuple[str, str]]
 
@@ -114,16 +116,15 @@ def _streamed(
     code = int(status.split(None, 1)[0])
     if environ["REQUEST_METHOD"] == "HEAD" or code not in (200, 206):
         return ()
-    file = open(path, "rb")
-    content_range = dict(headers).get("Content-Range", "")
-    part = re.match(r"bytes (\d+)-(\d+)/", content_range)
+    part = re.match(r"bytes (\d+)-(\d+)/", dict(headers).get("Content-Range", ""))
     if code == 206 and part:
-        file.seek(int(part[1]))
-        return ClosingIterator(_slice(file, int(part[2]) - int(part[1]) + 1), file.close)
-    return FileWrapper(file)
+        return _bytes_of(path, int(part[1]), int(part[2]) + 1)
+    return _bytes_of(path, 0, os.stat(path).st_size)
 
 
-def _slice(file: IO[bytes], size: int) -> Iterable[bytes]:
-    while size > 0 and (data := file.read(min(size, 8192))):
-        size -= len(data)
-        yield data
+def _bytes_of(path: str, begin: int, end: int) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        file.seek(begin)
+        while begin < end and (data := file.read(min(end - begin, BLOCK_BYTES))):
+            begin += len(data)
+            yield data
