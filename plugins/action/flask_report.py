@@ -32,6 +32,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "app_access": {"type": "list", "elements": "dict", "required": True},
                 "nginx_access": {"type": "list", "elements": "dict", "required": True},
                 "canary": {"type": "dict", "required": True},
+                "private_canaries": {"type": "list", "elements": "dict", "default": []},
                 "static": {"type": "dict", "required": True},
                 "responses": {"type": "list", "elements": "dict", "required": True},
                 "directory": {"type": "path", "required": True},

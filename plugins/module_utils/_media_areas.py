@@ -348,7 +348,7 @@ def resolve(values: Values) -> list[Area]:
                 **area,
                 "location": public(prefix, area["url"]),
                 "internal_location": below + area["url"] if below else None,
-                "auth_proxy_pass": upstream + area["auth_url"]
+                "auth_proxy_pass": f"{upstream}{area['auth_url']}"
                 if area["access"] == "auth_request"
                 else None,
                 "cache_control": _cache_control(area),
