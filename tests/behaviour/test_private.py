@@ -46,7 +46,7 @@ NAMES = [
     "with space.html",
     "100% of it%2f.txt",
     "what? #1 + 2 & 3;.html",
-    "zoë – 日本.png",
+    "zoë 日本.png",
     'it\'s "quoted".html',
     "no extension",
     "UPPER.PNG",
