@@ -19,7 +19,7 @@ STATIC = "/var/www/gallery/static"
 
 def healthy(prefix: str = "/") -> dict[str, t.Any]:
     """The evidence of a host on which all is well, for an app at ``prefix``."""
-    settings = {
+    settings: dict[str, t.Any] = {
         "app": {
             "name": "gallery",
             "user": "gallery",
