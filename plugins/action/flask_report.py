@@ -33,6 +33,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "nginx_access": {"type": "list", "elements": "dict", "required": True},
                 "static_access": {"type": "list", "elements": "dict", "required": True},
                 "canary": {"type": "dict", "required": True},
+                "private_canaries": {"type": "list", "elements": "dict", "default": []},
                 "static": {"type": "dict", "required": True},
                 "responses": {"type": "list", "elements": "dict", "required": True},
                 "directory": {"type": "path", "required": True},

@@ -60,6 +60,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         settings = _settings.resolve(values)
         settings["host"] = self._ask_host(values, variables)
         settings["site"]["stale_files"] = _settings.stale_site_files(values, settings["host"])
+        settings["media"]["stale_signing_key_files"] = _media_areas.stale_signing_key_files(
+            values, settings["host"]
+        )
         settings["static"]["encodings"] = _settings.static_encodings(values, settings["host"])
         self._refuse(name, _settings.host_problems(values, settings["host"]))
         if arguments["ask_deployed_app"]:

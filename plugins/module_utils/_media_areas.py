@@ -12,10 +12,12 @@ One of them is the main area, at ``flask_media_url`` and in ``flask_media_root``
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 import typing as t
 
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _signed_url
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
     Problem,
     Values,
@@ -33,6 +35,17 @@ Area = dict[str, t.Any]
 RATE = re.compile(r"[1-9]\d*r/[sm]\Z")
 # A location of the app's own, without what Nginx or a request line would read as something else.
 APP_URL = re.compile(r"/[A-Za-z0-9_.~/-]*\Z")
+
+MIME_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+\Z")
+EXTENSION = re.compile(r"[a-z0-9]+\Z")
+# What runs script where it is shown.
+ACTIVE_TYPES = (
+    "text/html",
+    "image/svg+xml",
+    "application/xhtml+xml",
+    "text/xml",
+    "application/xml",
+)
 
 
 def areas_of(values: Values) -> list[Area]:
@@ -93,7 +106,10 @@ def problems(values: Values) -> t.Iterator[Problem]:
         yield from _place_problems(name, area, taken, values)
         yield from _access_problems(name, area, values)
         yield from _upload_problems(name, area, values)
+        if items[_index_of(items, area, index)].get("inline_types") is not None:
+            yield from inline_type_problems(f"{name}.inline_types", area["inline_types"])
         taken.append(area)
+    yield from _signing_key_problems(values)
 
 
 def _index_of(items: t.Sequence[Values], area: Area, default: int) -> int:
@@ -140,26 +156,29 @@ def _place_problems(
 
 def _access_problems(name: str, area: Area, values: Values) -> t.Iterator[Problem]:
     access, auth_url = area["access"], area.get("auth_url")
-    if access == "auth_request" and not (auth_url and APP_URL.match(auth_url)):
-        yield Problem(
-            f"{name}.auth_url",
-            auth_url,
-            "Nginx would not know whom to ask",
-            "Write the URL of the app's that answers 204, 401 or 403, such as '/may-read'",
-        )
-    elif access == "auth_request" and contains(area["url"], auth_url or ""):
-        yield Problem(
-            f"{name}.auth_url",
-            auth_url,
-            f"it is in the area itself, {area['url']!r}, which Nginx serves",
-            "Write a URL that the app answers, such as '/may-read'",
-        )
-    elif access != "auth_request" and auth_url:
+    if access == "auth_request":
+        reason = _auth_url_reason(auth_url, area)
+        if reason:
+            yield Problem(
+                f"{name}.auth_url",
+                auth_url,
+                reason,
+                "Write the URL of the app's that answers 204, 401 or 403, such as '/may-read'",
+            )
+    elif auth_url:
         yield Problem(
             f"{name}.auth_url",
             auth_url,
             f"access is {access!r}, so nobody would be asked",
             "Leave it unset, or set access to 'auth_request'",
+        )
+    if access == "accel" and area["is_main"] and values["flask_media_former_urls"]:
+        yield Problem(
+            f"{name}.access",
+            access,
+            "the app answers for its own URLs only, so flask_media_former_urls, "
+            f"{values['flask_media_former_urls']!r}, would lead nowhere",
+            "Leave flask_media_former_urls empty, and redirect in the app; or write another access",
         )
     if area["cache_seconds"] < 0:
         yield Problem(
@@ -168,6 +187,86 @@ def _access_problems(name: str, area: Area, values: Values) -> t.Iterator[Proble
             "it is no length of time",
             "Write 0, or a number of seconds",
         )
+
+
+def _auth_url_reason(auth_url: str | None, area: Area) -> str | None:
+    if not auth_url or not APP_URL.match(auth_url):
+        return "Nginx would not know whom to ask"
+    parts = auth_url[1:].rstrip("/").split("/")
+    if "" in parts:
+        # Any 2xx lets a visitor read:
+        # https://nginx.org/en/docs/http/ngx_http_auth_request_module.html
+        return "it is the app's page itself or has an empty part, and what answers 200 lets everybody read"
+    if "." in parts or ".." in parts:
+        return "Nginx sends it to the app as it is, and the app may read it as another"
+    if contains(area["url"], auth_url):
+        return f"it is in the area itself, {area['url']!r}, which Nginx serves"
+    return None
+
+
+def _signing_key_problems(values: Values) -> t.Iterator[Problem]:
+    """Yield what is wrong with the key, which is a secret: it is never shown."""
+    variable, key = "flask_media_signing_key", values.get("flask_media_signing_key")
+    advice = "Write what `openssl rand -hex 32` prints, and keep it in Ansible Vault"
+    if not key:
+        if is_signed(values):
+            yield Problem(variable, key, "an area is signed, and nothing to sign with", advice)
+        return
+    hidden = "(hidden)"
+    fault = _signed_url.key_fault(key)
+    if fault:
+        yield Problem(variable, hidden, fault, advice)
+    elif _is_json(key):
+        yield Problem(
+            variable,
+            hidden,
+            "from_prefixed_env() would read it as a number, and sign with another text",
+            advice,
+        )
+    name = signing_key_variable(values)
+    if name in values["flask_app_env"]:
+        yield Problem(
+            f"flask_app_env.{name}",
+            hidden,
+            "it follows from another variable, and the two could differ",
+            f"Set {variable} instead",
+        )
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def inline_type_problems(variable: str, types: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    """Yield what can't stand in ``types`` of Nginx's, or must not be shown by a browser."""
+    for mime_type, extensions in types.items():
+        if not isinstance(mime_type, str) or not MIME_TYPE.match(mime_type):
+            yield Problem(
+                variable,
+                mime_type,
+                "it is no MIME type",
+                "Write one such as 'image/png'",
+            )
+        elif mime_type in ACTIVE_TYPES:
+            yield Problem(
+                variable,
+                mime_type,
+                "an upload of that type can run script in the site's own origin",
+                "Leave it out: such files are then sent as downloads",
+            )
+        if not isinstance(extensions, list) or not all(
+            isinstance(item, str) and EXTENSION.match(item) for item in extensions
+        ):
+            yield Problem(
+                variable,
+                {mime_type: extensions},
+                "its file extensions are no list of names",
+                f"Write {{{mime_type!r}: ['png']}} with extensions in lower case and without a dot",
+            )
 
 
 def _upload_problems(name: str, area: Area, values: Values) -> t.Iterator[Problem]:
@@ -209,12 +308,36 @@ def _upload_problems(name: str, area: Area, values: Values) -> t.Iterator[Proble
         )
 
 
+def is_signed(values: Values) -> bool:
+    """Whether URLs of some area are signed."""
+    return any(area["access"] == "signed" for area in values["flask_media_areas"])
+
+
+def signing_key_file(values: Values) -> str:
+    """Return where Nginx reads the key; root alone does. A pattern includes it, so no other file is beside it."""
+    return f"/etc/nginx/flask_keys/{values['flask_app_name']}/signing_key.conf"
+
+
+def stale_signing_key_files(values: Values, host: t.Mapping[str, t.Any]) -> list[str]:
+    """Return the key's file where it is ours and no area is signed any more."""
+    path = signing_key_file(values)
+    return [path] if host["paths"][path] == "ours" and not is_signed(values) else []
+
+
+def signing_key_variable(values: Values) -> str:
+    """Return by which variable of its environment the app gets the key."""
+    return f"{values['flask_app_env_prefix']}_MEDIA_SIGNING_KEY"
+
+
 def resolve(values: Values) -> list[Area]:
     """Return the areas as tasks and templates read them.
 
     ``location`` is the public URL, ``internal_location`` where Nginx alone finds what the app sends
-    (``accel``) or whom it asks (``auth_request``), ``cache_control`` the header's value.
+    (``accel``) or whom it asks (``auth_request``), ``auth_proxy_pass`` where that is, and
+    ``cache_control`` the header's value.
     """
+    bind = values["flask_app_bind"]
+    upstream = f"http://{bind}" + (":" if bind.startswith("unix:") else "")
     prefix, name = values["flask_site_url_prefix"], values["flask_app_name"]
     found = []
     for area in areas_of(values):
@@ -225,6 +348,9 @@ def resolve(values: Values) -> list[Area]:
                 **area,
                 "location": public(prefix, area["url"]),
                 "internal_location": below + area["url"] if below else None,
+                "auth_proxy_pass": f"{upstream}{area['auth_url']}"
+                if area["access"] == "auth_request"
+                else None,
                 "cache_control": _cache_control(area),
                 "client_max_body_size_bytes": size_or_none(area.get("client_max_body_size")),
             }

@@ -720,7 +720,9 @@ def _value_problems(values: Values) -> t.Iterator[Problem]:
             "it is no number of files",
             "Write 0 or more",
         )
-    yield from _inline_type_problems(values["flask_media_inline_types"])
+    yield from _media_areas.inline_type_problems(
+        "flask_media_inline_types", values["flask_media_inline_types"]
+    )
 
 
 def _release_problems(values: Values) -> t.Iterator[Problem]:
@@ -1010,39 +1012,6 @@ def volume_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Pr
                 break
 
 
-def _inline_type_problems(types: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
-    for mime_type, extensions in types.items():
-        if not re.match(r"[a-z]+/[a-z0-9.+-]+\Z", mime_type):
-            yield Problem(
-                "flask_media_inline_types",
-                mime_type,
-                "it is no MIME type",
-                "Write one such as 'image/png'",
-            )
-        if mime_type in (
-            "text/html",
-            "image/svg+xml",
-            "application/xhtml+xml",
-            "text/xml",
-            "application/xml",
-        ):
-            yield Problem(
-                "flask_media_inline_types",
-                mime_type,
-                "an upload of that type can run script in the site's own origin",
-                "Leave it out: such files are then sent as downloads",
-            )
-        if not isinstance(extensions, list) or not all(
-            isinstance(item, str) and re.match(r"[a-z0-9]+\Z", item) for item in extensions
-        ):
-            yield Problem(
-                "flask_media_inline_types",
-                {mime_type: extensions},
-                "its file extensions are no list of names",
-                f"Write {{{mime_type!r}: ['png']}} with extensions in lower case and without a dot",
-            )
-
-
 def _owned_env(values: Values) -> dict[str, tuple[str, t.Any]]:
     """The env variables that follow from others: name to (variable to set instead, value)."""
     prefix = values["flask_app_env_prefix"]
@@ -1217,6 +1186,9 @@ def resolve(values: Values) -> Settings:
             "root": media_root,
             "areas": areas,
             "roots": roots,
+            "signing_key_file": _media_areas.signing_key_file(values)
+            if _media_areas.is_signed(values)
+            else None,
             "location": public(values["flask_site_url_prefix"], values["flask_media_url"]),
             **_media_permissions.resolve(values),
             "former_locations": [
@@ -1253,11 +1225,15 @@ def resolve(values: Values) -> Settings:
     }
 
 
+# Settings are shown, and handed from module to module.
+SECRETS = ("flask_app_env", "flask_media_signing_key")
+
+
 def _section(values: Values, prefix: str) -> dict[str, t.Any]:
     return {
         name[len(prefix) :]: value
         for name, value in values.items()
-        if name.startswith(prefix) and name != "flask_app_env"
+        if name.startswith(prefix) and name not in SECRETS
     }
 
 
@@ -1467,6 +1443,7 @@ def claimable_paths(values: Values) -> list[str]:
         posixpath.dirname(values["flask_app_env_file"]),
         values["flask_site_conf_file"],
         values["flask_site_include_file"],
+        _media_areas.signing_key_file(values),
         *_service_files(values),
         *_app_directories(values),
     ]

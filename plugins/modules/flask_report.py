@@ -47,6 +47,11 @@ options:
     description: The answer of M(flaskworks.static_media.media_canary).
     type: dict
     required: true
+  private_canaries:
+    description: Its answers for the media areas that are not public, each with the area as C(item).
+    type: list
+    elements: dict
+    default: []
   static:
     description: The answer of M(flaskworks.static_media.static_release) in check mode.
     type: dict

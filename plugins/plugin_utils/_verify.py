@@ -28,7 +28,10 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._rules imp
     overlap,
     public,
 )
-from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _verify_permissions
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
+    _verify_permissions,
+    _verify_private,
+)
 
 Evidence = t.Mapping[str, t.Any]
 
@@ -55,6 +58,7 @@ TITLES = {
     "direct-requests": "Direct requests for static and media files give 200",
     "missing-is-404": "A missing file is a 404 of Nginx's, not of the app's",
     "no-listing": "Directories are not listed",
+    "private-media-closed": "Private media is closed to visitors whom nobody knows",
     "app-answers": "The app answers behind Nginx",
     "prefix-heeded": "The app's links carry its URL prefix",
 }
@@ -99,11 +103,17 @@ class Finding:
     fix: str
 
 
-def requests(settings: Evidence, static: Evidence, canary: Evidence) -> list[dict[str, t.Any]]:
+def requests(
+    settings: Evidence,
+    static: Evidence,
+    canary: Evidence,
+    private_canaries: t.Sequence[Evidence] = (),
+) -> list[dict[str, t.Any]]:
     """Return the requests that the proof needs, each as ``ansible.builtin.uri`` wants it.
 
     :param static: what ``static_release`` says of the published tree.
-    :param canary: what ``media_canary`` wrote.
+    :param canary: what ``media_canary`` wrote into the main area.
+    :param private_canaries: what it wrote into those that are not public.
     """
     site, media = settings["site"], settings["media"]
     host = (site["domains"] or ["localhost"])[0].replace("*.", "www.")
@@ -121,13 +131,16 @@ def requests(settings: Evidence, static: Evidence, canary: Evidence) -> list[dic
             wanted.append(
                 ("static", path, {key: sample[key] for key in ("size", "sha256", "etag")})
             )
-    if canary.get("written"):
+    main_is_public = any(area["is_main"] and area["access"] == "public" for area in media["areas"])
+    if canary.get("written") and main_is_public:
         wanted.append(("media", media["location"] + canary["name"], {"size": canary["size"]}))
     # All mounts are of one template: one of them speaks for the others.
     locations = [public(prefix, mount["url"]) for mount in (static.get("mounts") or [])[:1]]
-    locations.append(media["location"])
+    if main_is_public:
+        locations.append(media["location"])
     wanted += [("absent", location + absent, {}) for location in locations]
     wanted += [("directory", location, {}) for location in locations]
+    wanted += _verify_private.requests(settings, private_canaries)
     asked = [
         {
             "kind": kind,
@@ -549,8 +562,20 @@ class Proof:
             "the directory answers by itself",
             "Take autoindex and index out of the location, as the site playbook does.",
         )
+        self._judge_private([*answers.get("private", []), *answers.get("internal", [])])
         if self.settings["site"]["proxy"]:
             self._judge_app(answers.get("app", []), answers.get("direct", []))
+
+    def _judge_private(self, answers: list[_Answer]) -> None:
+        if not _verify_private.areas(self.settings):
+            return
+        problems, faults, shown = _verify_private.judge(self.settings, answers)
+        for fault in faults:
+            self._find(*fault)
+        for answer in answers:
+            if answer.status < 0:
+                self._find_misrouted(answer)
+        self._check("private-media-closed", problems, shown)
 
     def _judge_app(self, through_nginx: list[_Answer], direct: list[_Answer]) -> None:
         """Judge that the answer through Nginx is the one that the app itself gives."""

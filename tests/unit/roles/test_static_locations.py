@@ -112,15 +112,8 @@ class Host:
         planned = _static_release.plan(str(self.root), mounts, self.look, None, chosen)
         _static_release.apply(str(self.root), planned, self.look)
 
-    def locations(self) -> str:
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES),
-            trim_blocks=True,
-            undefined=jinja2.StrictUndefined,
-        )
-        environment.filters.update(core.FilterModule().filters())
-        environment.filters.update(mathstuff.FilterModule().filters())
-        environment.filters["flaskworks.static_media.nginx_quote"] = nginx_quote
+    def settings(self) -> dict[str, t.Any]:
+        """What the template reads of the settings."""
         mount = {"url": "/static/", "location": "/static/", "directory": f"{self.root}/static"}
         area = {
             **media_area("/media/", root=str(self.directory / "media")),
@@ -129,7 +122,7 @@ class Host:
             "cache_control": "no-cache",
             "inline_types": {"image/png": ["png"]},
         }
-        settings = {
+        return {
             "app": {"name": "gallery"},
             "site": {"mode": "server", "proxy": False},
             "static": {
@@ -141,8 +134,18 @@ class Host:
             },
             "media": {"areas": [area], "former_locations": []},
         }
+
+    def locations(self) -> str:
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(TEMPLATES),
+            trim_blocks=True,
+            undefined=jinja2.StrictUndefined,
+        )
+        environment.filters.update(core.FilterModule().filters())
+        environment.filters.update(mathstuff.FilterModule().filters())
+        environment.filters["flaskworks.static_media.nginx_quote"] = nginx_quote
         template = environment.get_template("locations.conf.j2")
-        return template.render(__flask_site={"settings": settings})
+        return template.render(__flask_site={"settings": self.settings()})
 
     @contextlib.contextmanager
     def served(self) -> t.Iterator[Host]:

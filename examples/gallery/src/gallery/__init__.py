@@ -10,7 +10,7 @@ from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import about, config, errors, fingerprint, pages
+from . import about, accounts, config, documents, errors, fingerprint, pages, vault, x_accel
 
 
 def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
@@ -33,6 +33,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(about.blueprint)
     _add_media_rule(app)
+    _add_documents(app)
     return app
 
 
@@ -50,3 +51,14 @@ def _add_media_rule(app: Flask) -> None:
         return send_from_directory(app.config["UPLOAD_FOLDER"], filename)
 
     app.add_url_rule(rule, view_func=media)
+
+
+def _add_documents(app: Flask) -> None:
+    """Private documents, where the deployment has an area for them."""
+    area = vault.area_of(app.config, "accel")
+    if area is None:
+        return
+    app.register_blueprint(accounts.blueprint)
+    app.register_blueprint(documents.blueprint, url_prefix=area[0].rstrip("/"))
+    app.jinja_env.globals["has_documents"] = True
+    x_accel.init_app(app)

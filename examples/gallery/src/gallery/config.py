@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os.path
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 
 class Defaults:
@@ -12,8 +13,12 @@ class Defaults:
     MAX_CONTENT_LENGTH = 16 * 1024 * 1024
     MAX_IMAGE_PIXELS = 50_000_000
     PICTURES_PER_PAGE = 48
+    LINK_SECONDS = 24 * 60 * 60
     BOOTSTRAP_SERVE_LOCAL = True
     SESSION_COOKIE_SAMESITE = "Lax"
+    # By URL, where each lies and who may read it; None: only UPLOAD_FOLDER, which is public.
+    MEDIA_AREAS: ClassVar[dict[str, Any] | None] = None
+    USERS: ClassVar[dict[str, str]] = {}
 
 
 class ConfigError(ValueError):
@@ -23,8 +28,9 @@ class ConfigError(ValueError):
 def check(config: Mapping[str, Any]) -> None:
     _check_upload_folder(config.get("UPLOAD_FOLDER"))
     _check_media_url(config["MEDIA_URL"])
-    for name in ("MAX_CONTENT_LENGTH", "MAX_IMAGE_PIXELS", "PICTURES_PER_PAGE"):
+    for name in ("MAX_CONTENT_LENGTH", "MAX_IMAGE_PIXELS", "PICTURES_PER_PAGE", "LINK_SECONDS"):
         _check_count(name, config[name])
+    _check_users(config["USERS"])
     _check_secret_key(config.get("SECRET_KEY"))
 
 
@@ -63,6 +69,21 @@ def _check_count(name: str, value: object) -> None:
     raise ConfigError(
         f"{name} is {value!r}. Set FLASK_{name} to a whole number above zero,"
         f" such as {getattr(Defaults, name)}."
+    )
+
+
+def _check_users(value: object) -> None:
+    # A name is that of a directory too.
+    if isinstance(value, dict) and all(
+        re.fullmatch(r"[a-z][a-z0-9_-]{0,31}", name) and isinstance(password, str)
+        for name, password in value.items()
+    ):
+        return
+    # The hashes are not shown.
+    raise ConfigError(
+        "USERS is no dict of names and password hashes. Set FLASK_USERS to JSON such as"
+        ' {"ann": "scrypt:…"}, with names in lower case and what'
+        " werkzeug.security.generate_password_hash() returns."
     )
 
 

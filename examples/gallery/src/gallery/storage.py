@@ -60,8 +60,8 @@ def store(upload_folder: Path, stream: IO[bytes], max_pixels: int) -> str:
 
     try:
         # The thumbnail first: what the gallery lists by its original is then complete.
-        _write(upload_folder / THUMBNAILS, f"{stem}.webp", lambda file: file.write(thumbnail))
-        _write(upload_folder / ORIGINALS, name, copy)
+        write(upload_folder / THUMBNAILS, f"{stem}.webp", lambda file: file.write(thumbnail))
+        write(upload_folder / ORIGINALS, name, copy)
     except OSError as error:
         raise StorageError(f"cannot write to {upload_folder}: {error}") from error
     return name
@@ -150,7 +150,7 @@ def _thumbnail(image: Image.Image) -> bytes:
     return output.getvalue()
 
 
-def _write(directory: Path, name: str, fill: Callable[[IO[bytes]], object]) -> None:
+def write(directory: Path, name: str, fill: Callable[[IO[bytes]], object]) -> None:
     """Make the file appear whole or not at all.
 
     open() and not tempfile: mkstemp() makes files of mode 0600, which Nginx can't read.

@@ -19,7 +19,7 @@ STATIC = "/var/www/gallery/static"
 
 def healthy(prefix: str = "/") -> dict[str, t.Any]:
     """The evidence of a host on which all is well, for an app at ``prefix``."""
-    settings = {
+    settings: dict[str, t.Any] = {
         "app": {
             "name": "gallery",
             "user": "gallery",
@@ -36,7 +36,12 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
             "root": MEDIA,
             "roots": [MEDIA],
             "url": "/media/",
-            "areas": [{"url": "/media/"}],
+            "areas": [
+                area("/media/", prefix),
+                area("/documents/", prefix, "accel", "/_gallery_accel/documents/"),
+                area("/members/", prefix, "auth_request", "/_gallery_auth/members/"),
+                area("/shared/", prefix, "signed"),
+            ],
             "location": f"{prefix}media/",
             "permissions": "group",
             "group": "www-data",
@@ -82,13 +87,19 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
         "paths": {"added": [], "replaced": [], "removed": []},
     }
     canary = {"written": True, "name": "flask-verify-1.txt", "content": "0123456789", "size": 10}
+    private = [
+        {**canary, "item": item, "content": f"secret of {item['url']}"}
+        for item in settings["media"]["areas"]
+        if item["access"] != "public"
+    ]
+    statuses = {"absent": 404, "directory": 403, "private": 401, "internal": 404}
     responses = []
-    for request in _verify.requests(settings, static, canary):
+    for request in _verify.requests(settings, static, canary, private):
         found = request["kind"] in ("static", "media")
         responses.append(
             {
                 "item": request,
-                "status": {"absent": 404, "directory": 403}.get(request["kind"], 200),
+                "status": statuses.get(request["kind"], 200),
                 "etag": NGINX_ETAG if found else "",
                 "content_length": "10",
                 "content": "0123456789"
@@ -106,6 +117,18 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
         "app_access": [access(MEDIA)],
         "static_access": [access(STATIC)],
         "nginx_access": [access(STATIC), access(MEDIA, checked=3)],
+    }
+
+
+def area(
+    url: str, prefix: str = "/", access: str = "public", internal: str | None = None
+) -> dict[str, t.Any]:
+    return {
+        "url": url,
+        "location": prefix + url[1:],
+        "access": access,
+        "internal_location": internal,
+        "is_main": url == "/media/",
     }
 
 
@@ -293,6 +316,10 @@ def _listing(e: dict[str, t.Any]) -> None:
     response(e, "directory")["status"] = 200
 
 
+def _private_served(evidence: dict[str, t.Any]) -> None:
+    response(evidence, "private").update(content="secret of /documents/")
+
+
 def _app_down(e: dict[str, t.Any]) -> None:
     response(e, "app")["status"] = 502
 
@@ -396,6 +423,7 @@ BROKEN: list[tuple[Break, str, list[tuple[str, str]]]] = [
     (_no_location, "direct-requests", [("location-missing", "/media/flask-verify-1.txt")]),
     (_app_404, "missing-is-404", [("served-by-app", "/static/flask-verify-absent-ABSENT")]),
     (_listing, "no-listing", [("directory-listing", "/static/")]),
+    (_private_served, "private-media-closed", [("auth-bypassed", "/documents/")]),
     (_app_down, "app-answers", [("app-not-answering", "/")]),
     (_unpublished, "static-published", [("static-missing", STATIC)]),
     (_outdated, "static-published", [("static-missing", STATIC)]),
