@@ -127,11 +127,12 @@ class Host:
             "is_main": True,
             "location": "/media/",
             "cache_control": "no-cache",
-            "inline_types": {"image/png": ["png"]},
+            "is_on_media_domain": False,
+            "shown": [{"extensions": ["png"], "policy": "sandbox"}],
         }
         settings = {
             "app": {"name": "gallery"},
-            "site": {"mode": "server", "proxy": False},
+            "site": {"mode": "server", "proxy": False, "strict_transport_security": None},
             "static": {
                 "mounts": [mount],
                 "root": str(self.root),
