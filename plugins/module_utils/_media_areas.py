@@ -34,7 +34,8 @@ RATE = re.compile(r"[1-9]\d*r/[sm]\Z")
 # https://www.w3.org/TR/CSP3/#directive-sandbox: without flags a document has no origin and no script.
 SANDBOX = "default-src 'none'; sandbox; frame-ancestors 'none'"
 PDF = "application/pdf"
-# Chromium's own viewer is an embedded object with styles, which no flag of a sandbox lets in.
+# Chromium's viewer was an embedded object with styles, which no flag of a sandbox let in; that of
+# Chromium 156 is a frame of its own and would pass. PDF's own script never has a page's origin.
 PDF_POLICY = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 # The others are guarded by the app's cookies, which another domain does not get.
 ACCESS_ON_MEDIA_DOMAIN = ("public", "signed")

@@ -668,11 +668,11 @@ def _value_problems(values: Values) -> t.Iterator[Problem]:
         size_or_none(values.get(variable))
         for variable in ("flask_app_max_content_length", "flask_site_client_max_body_size")
     )
-    if app_limit and body_limit and body_limit <= app_limit:
+    if app_limit and body_limit and body_limit < app_limit:
         yield Problem(
             "flask_site_client_max_body_size",
             values["flask_site_client_max_body_size"],
-            "Nginx would refuse what the app takes, or could answer with a page of its own "
+            "Nginx would refuse what the app takes "
             f"(flask_app_max_content_length is {values['flask_app_max_content_length']!r})",
             "Leave it unset, to have it derived, or write a larger size",
         )
@@ -1735,12 +1735,11 @@ def _app_config_problems(values: Values, config: t.Mapping[str, t.Any]) -> t.Ite
             "Flask compares it with a number, so every request with a body would fail",
             "Set flask_app_max_content_length, which hands it over in bytes",
         )
-    elif limit is not None and explicit is not None and explicit <= limit:
+    elif limit is not None and explicit is not None and explicit < limit:
         yield Problem(
             "flask_site_client_max_body_size",
             values["flask_site_client_max_body_size"],
-            "Nginx would refuse what the app takes, or could answer with a page of its own "
-            f"(the app's MAX_CONTENT_LENGTH is {limit} bytes)",
+            f"Nginx would refuse what the app takes (its MAX_CONTENT_LENGTH is {limit} bytes)",
             "Leave it unset, to have it derived, or write a larger size; to take less, set "
             "flask_app_max_content_length",
         )

@@ -75,7 +75,7 @@ def order_problems(values: Values, app_limit: int | None, told_by: str) -> t.Ite
     """
     for name, area in _named_areas(values):
         size = size_or_none(area.get("client_max_body_size"))
-        if size is not None and app_limit is not None and size <= app_limit:
+        if size is not None and app_limit is not None and size < app_limit:
             yield Problem(
                 f"{name}.client_max_body_size",
                 area["client_max_body_size"],
@@ -156,10 +156,11 @@ def probes(values: Values, app_limit: int | None) -> list[dict[str, t.Any]]:
     prefix = values["flask_site_url_prefix"]
     wanted = []
     if app_limit is not None:
-        wanted.append({"path": public(prefix, values["flask_app_health_url"]), "size": app_limit})
+        path = public(prefix, values["flask_app_health_url"]).partition("?")[0]
+        wanted.append({"path": path, "size": app_limit, "is_of_app": True})
     for _unused, area in _named_areas(values):
         limit = size_or_none(area.get("client_max_body_size"))
         for url in area["upload_urls"]:
-            if limit is not None or app_limit is not None:
-                wanted.append({"path": public(prefix, url), "size": limit or app_limit})
+            if limit is not None:
+                wanted.append({"path": public(prefix, url), "size": limit, "is_of_app": False})
     return wanted

@@ -35,6 +35,8 @@ SITE, MEDIA = "gallery.example.com", "gallery-media.example.net"
 HSTS = "max-age=31536000"
 SANDBOX = "default-src 'none'; sandbox; frame-ancestors 'none'"
 LIMIT = 64 * 1024
+# What it is told of when it is sent nothing
+NO_BODY = 2**40
 NGINX = """\
 pid @dir@/nginx.pid;
 error_log @dir@/error.log;
@@ -68,7 +70,7 @@ class Answer(t.NamedTuple):
 
 
 class _App(socketserver.StreamRequestHandler):
-    """Refuses by what it is told of a body's length, and reads none, as Flask does."""
+    """Refuses by what it is told of a body's length, as Flask does."""
 
     def handle(self) -> None:
         head = b""
@@ -80,6 +82,9 @@ class _App(socketserver.StreamRequestHandler):
         length = re.search(rb"(?im)^content-length: *(\d+)", head)
         size = int(length[1]) if length else 0
         status = b"413 Too Large" if size > LIMIT else b"200 OK"
+        if size < NO_BODY:
+            # A socket that is closed with something unread loses the answer, too.
+            self.rfile.read(size)
         page = b"the app's own page\n" + head
         self.wfile.write(
             b"HTTP/1.0 " + status + b"\r\nStrict-Transport-Security: max-age=1\r\n"
@@ -234,6 +239,7 @@ def test_each_name_has_a_certificate_and_http_2(host: Host, name: str) -> None:
         assert stream.version() == "TLSv1.3"
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_what_is_older_than_tls_1_2_is_refused(host: Host) -> None:
     stream = socket.socket(socket.AF_UNIX)
     stream.connect(f"{host.directory}/443.sock")
@@ -272,7 +278,7 @@ def test_a_foreign_name_is_led_to_no_foreign_place(host: Host) -> None:
         ("/media/a.png", MEDIA, 206, {"Range": "bytes=0-1"}),
         ("/media/none.png", MEDIA, 404, {}),
         ("/media/.env", MEDIA, 404, {}),
-        ("/media/", MEDIA, 403, {}),
+        ("/media/", MEDIA, 404, {}),
         ("/", MEDIA, 404, {}),
         ("/upload", SITE, 200, {}),
     ],

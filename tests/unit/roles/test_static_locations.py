@@ -127,6 +127,7 @@ class Host:
             "is_main": True,
             "location": "/media/",
             "cache_control": "no-cache",
+            "inline_types": {"image/png": ["png"]},
             "is_on_media_domain": False,
             "shown": [{"extensions": ["png"], "policy": "sandbox"}],
         }

@@ -64,7 +64,6 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
     ({"flask_app_bind": "127.0.0.1:80"}, "flask_app_bind", "Nginx listens"),
     ({**EXTERNAL, "flask_app_bind": "localhost:80"}, "flask_app_bind", "Nginx listens"),
     ({"flask_app_bind": "unix:/run/" + "a" * 103}, "flask_app_bind", "107 characters"),
-    ({"flask_site_scheme": "https"}, "flask_site_scheme", "no certificate"),
     ({**INCLUDE, "flask_site_domains": []}, "flask_site_domains", "certificate"),
     ({"flask_media_mode": "2770"}, "flask_media_mode", "only reads"),
     ({"flask_media_mode": "2752"}, "flask_media_mode", "nobody else may write"),
