@@ -74,7 +74,9 @@ def facts(certificate: str, key: str, names: t.Sequence[str]) -> Facts:
             with open(path, "rb"):
                 pass
         except OSError as error:
-            reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
+            reason = (
+                "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
+            )
             raise CertificateError(f"{reason}", at_fault, missing=True) from error
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
@@ -236,7 +238,9 @@ class SelfSigned:
             if done.returncode:
                 raise CertificateError(f"openssl: {done.stderr.strip()[-500:]}", "certificate")
             whole = os.path.join(work, "pem")
-            with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            with os.fdopen(
+                os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
+            ) as out:
                 for part in (certificate, key):
                     with open(part, "rb") as source:
                         out.write(source.read())

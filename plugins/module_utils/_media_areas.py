@@ -36,7 +36,9 @@ SANDBOX = "default-src 'none'; sandbox; frame-ancestors 'none'"
 PDF = "application/pdf"
 # Chromium's viewer was an embedded object with styles, which no flag of a sandbox let in; that of
 # Chromium 156 is a frame of its own and would pass. PDF's own script never has a page's origin.
-PDF_POLICY = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+PDF_POLICY = (
+    "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+)
 # The others are guarded by the app's cookies, which another domain does not get.
 ACCESS_ON_MEDIA_DOMAIN = ("public", "signed")
 # A location of the app's own, without what Nginx or a request line would read as something else.

@@ -1014,9 +1014,7 @@ def volume_problems(values: Values, app: t.Mapping[str, t.Any]) -> t.Iterator[Pr
                 break
 
 
-def _inline_type_problems(
-    variable: str, types: t.Mapping[str, t.Any]
-) -> t.Iterator[Problem]:
+def _inline_type_problems(variable: str, types: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     for mime_type, extensions in types.items():
         if not re.match(r"[a-z]+/[a-z0-9.+-]+\Z", mime_type):
             yield Problem(
@@ -1750,7 +1748,9 @@ def _app_config_problems(values: Values, config: t.Mapping[str, t.Any]) -> t.Ite
 def with_app(values: Values, settings: Settings, app: t.Mapping[str, t.Any]) -> Settings:
     """Return the settings completed by the app's own answer."""
     told = app["config"].get("MAX_CONTENT_LENGTH")
-    limit = told if isinstance(told, int) else size_or_none(values.get("flask_app_max_content_length"))
+    limit = (
+        told if isinstance(told, int) else size_or_none(values.get("flask_app_max_content_length"))
+    )
     return {
         **settings,
         "static": {

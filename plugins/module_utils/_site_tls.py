@@ -227,7 +227,8 @@ def _media_domain_problems(values: Values) -> t.Iterator[Problem]:
             "Write another one, best below a domain that has no site of yours",
         )
     elif not any(
-        area["access"] in _media_areas.ACCESS_ON_MEDIA_DOMAIN for area in values["flask_media_areas"]
+        area["access"] in _media_areas.ACCESS_ON_MEDIA_DOMAIN
+        for area in values["flask_media_areas"]
     ):
         yield Problem(
             "flask_media_domain",
@@ -295,7 +296,10 @@ def site_settings(values: Values) -> dict[str, t.Any]:
         ]
         if redirects(values)
         else [],
-        "packages": ["nginx", *(["openssl"] if files and values["flask_site_ssl_self_signed"] else [])],
+        "packages": [
+            "nginx",
+            *(["openssl"] if files and values["flask_site_ssl_self_signed"] else []),
+        ],
     }
 
 

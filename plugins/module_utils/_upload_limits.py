@@ -58,7 +58,9 @@ def problems(values: Values, proxies: bool) -> t.Iterator[Problem]:
                         "Write the URL of the app's that takes the files, such as '/upload'",
                     )
     yield from order_problems(
-        values, size_or_none(values.get("flask_app_max_content_length")), "flask_app_max_content_length"
+        values,
+        size_or_none(values.get("flask_app_max_content_length")),
+        "flask_app_max_content_length",
     )
 
 

@@ -89,7 +89,9 @@ def trust(certificate: Path) -> ssl.SSLContext:
 
 @pytest.fixture(scope="session", autouse=True)
 def probes(site: hosts.Site, host: hosts.Host) -> None:
-    present = [hosts.Probe(f"{site.media_root}/{name}", body, by_app=True) for name, body in PROBES.items()]
+    present = [
+        hosts.Probe(f"{site.media_root}/{name}", body, by_app=True) for name, body in PROBES.items()
+    ]
     host.place(present, site.app_user)
 
 
@@ -129,9 +131,7 @@ NAMES = ("gallery.example.com", "www.gallery.example.com", MEDIA)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_name_presents_the_certificate(
-    site: hosts.Site, certificate: Path, name: str
-) -> None:
+def test_each_name_presents_the_certificate(site: hosts.Site, certificate: Path, name: str) -> None:
     context = ssl.create_default_context(cafile=str(certificate))
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.set_alpn_protocols(["h2", "http/1.1"])
@@ -156,7 +156,11 @@ def test_old_tls_is_refused(site: hosts.Site) -> None:
 
 @pytest.mark.parametrize(
     ("name", "target", "status"),
-    [(NAMES[0], "/", "200"), (NAMES[0], "/static/css/gallery.css", "200"), (MEDIA, f"/media/{PICTURE}", "200")],
+    [
+        (NAMES[0], "/", "200"),
+        (NAMES[0], "/static/css/gallery.css", "200"),
+        (MEDIA, f"/media/{PICTURE}", "200"),
+    ],
 )
 def test_http_2_is_spoken(
     site: hosts.Site, certificate: Path, name: str, target: str, status: str
@@ -175,11 +179,15 @@ def test_plain_http_leads_to_https(site: hosts.Site, name: str, method: str) -> 
     assert response.all("Strict-Transport-Security") == []
 
 
-def test_challenges_are_answered_where_they_are_asked_for(site: hosts.Site, host: hosts.Host) -> None:
+def test_challenges_are_answered_where_they_are_asked_for(
+    site: hosts.Site, host: hosts.Host
+) -> None:
     has_root = b"acme-challenge" in host.read("/etc/nginx/conf.d/gallery.conf")
     with Connection(address(site, 80), site.host_name) as connection:
         response = connection.request("GET", "/.well-known/acme-challenge/token")
-    assert (response.status, response.body) == ((200, b"answer") if has_root else (308, response.body))
+    assert (response.status, response.body) == (
+        (200, b"answer") if has_root else (308, response.body)
+    )
 
 
 @pytest.mark.parametrize(
@@ -240,7 +248,15 @@ def test_the_media_domain_has_public_uploads_and_nothing_else(ask: Ask) -> None:
         assert response.all("X-Content-Type-Options") == ["nosniff"]
         assert response.all("Cross-Origin-Resource-Policy") == ["cross-origin"]
     assert page.all("Content-Disposition") == ["attachment"]
-    for target in ("/", "/upload", "/about", "/static/css/gallery.css", "/media", "/media/", "/media/.env"):
+    for target in (
+        "/",
+        "/upload",
+        "/about",
+        "/static/css/gallery.css",
+        "/media",
+        "/media/",
+        "/media/.env",
+    ):
         response = ask(target, MEDIA)
         assert response.status == 404, target
         assert b"nginx" in response.body
@@ -258,7 +274,9 @@ def test_a_pdf_has_a_policy_without_a_sandbox(ask: Ask) -> None:
 
 
 @pytest.fixture(scope="module")
-def browser(site: hosts.Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+def browser(
+    site: hosts.Site, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[webdriver.Chrome]:
     ip = address(site, 443)[0]
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
@@ -302,7 +320,9 @@ def test_a_page_of_the_site_shows_a_picture_of_the_media_domain(
     (tmp_path / "picture.png").write_bytes(uploads.picture(960, 640))
     before = set(host.hash_tree(site.media_root))
     browser.get(f"https://{site.host_name}/upload")
-    browser.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(tmp_path / "picture.png"))
+    browser.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(
+        str(tmp_path / "picture.png")
+    )
     browser.find_element(By.CSS_SELECTOR, "form [type=submit]").click()
     wait = WebDriverWait(browser, PATIENCE_SECONDS)
     shown = "const i = document.querySelector('a[href*=\"/media/\"] img'); return i && i.naturalWidth > 0 && i.src"
@@ -323,7 +343,9 @@ def test_a_pdf_is_shown(browser: webdriver.Chrome) -> None:
 
     def red_part(driver: webdriver.Chrome) -> float:
         picture = Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB")
-        reds = sum(number for number, (r, g, b) in picture.getcolors(1 << 20) or [] if r > 200 > 60 > g + b)
+        reds = sum(
+            number for number, (r, g, b) in picture.getcolors(1 << 20) or [] if r > 200 > 60 > g + b
+        )
         return float(reds) / (picture.width * picture.height)
 
     WebDriverWait(browser, PATIENCE_SECONDS).until(lambda driver: red_part(driver) > 0.2)
@@ -402,4 +424,6 @@ def test_uploads_are_counted_and_visits_are_not(
     assert 1 <= refused <= BURST
     assert statuses[-1] == 429 or 429 in statuses[BURST:]
     assert set(statuses) == {400, 429}
-    figures(f"{2 * BURST} uploads at once: {statuses.count(400)} came to the app, {refused} got 429")
+    figures(
+        f"{2 * BURST} uploads at once: {statuses.count(400)} came to the app, {refused} got 429"
+    )

@@ -380,9 +380,7 @@ def test_uploads_are_counted_and_visits_are_not() -> None:
 def test_an_authoritys_challenge_is_answered_by_plain_http_alone() -> None:
     with tempfile.TemporaryDirectory(prefix="flaskworks-") as directory:
         os.chmod(directory, 0o755)
-        made = Host(
-            Path(directory).resolve(), **TLS, flask_site_acme_root=f"{directory}/acme"
-        )
+        made = Host(Path(directory).resolve(), **TLS, flask_site_acme_root=f"{directory}/acme")
         target = "/.well-known/acme-challenge/token"
         with made.served() as host:
             answer = host.ask(target, port=80)

@@ -54,7 +54,11 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
     ({"flask_site_ssl_self_signed": True}, "flask_site_ssl_self_signed", "no effect"),
     ({"flask_site_ssl_certificate": "/a"}, "flask_site_ssl_certificate", "no effect"),
     ({"flask_site_hsts_max_age_seconds": 9}, "flask_site_hsts_max_age_seconds", "no effect"),
-    ({**SELF_SIGNED, "flask_site_hsts_max_age_seconds": -1}, "flask_site_hsts_max_age_seconds", "0"),
+    (
+        {**SELF_SIGNED, "flask_site_hsts_max_age_seconds": -1},
+        "flask_site_hsts_max_age_seconds",
+        "0",
+    ),
     ({**INCLUDE, "flask_site_ssl_self_signed": True}, "flask_site_ssl_self_signed", "are yours"),
     ({**INCLUDE, "flask_site_ssl_certificate": "/a"}, "flask_site_ssl_certificate", "are yours"),
     ({**INCLUDE, "flask_site_domains": []}, "flask_site_domains", "certificate is for"),
