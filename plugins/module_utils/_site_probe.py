@@ -35,9 +35,11 @@ def handshake(address: str, port: int, name: str, trusted: str) -> dict[str, t.A
     answer: dict[str, t.Any] = {"name": name, "error": None, "version": None, "protocol": None}
     try:
         context.load_verify_locations(trusted)
-        with _connected(address, port) as plain:
-            with context.wrap_socket(plain, server_hostname=name) as stream:
-                answer.update(version=stream.version(), protocol=stream.selected_alpn_protocol())
+        with (
+            _connected(address, port) as plain,
+            context.wrap_socket(plain, server_hostname=name) as stream,
+        ):
+            answer.update(version=stream.version(), protocol=stream.selected_alpn_protocol())
     except ssl.SSLCertVerificationError as error:
         answer["error"] = error.verify_message
     except OSError as error:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _media_areas
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
     Problem,
     Values,

@@ -12,7 +12,6 @@ import re
 import shutil
 import ssl
 import subprocess
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,9 +148,9 @@ def test_old_tls_is_refused(site: hosts.Site) -> None:
     # Without it OpenSSL itself would not offer them.
     context.set_ciphers("DEFAULT@SECLEVEL=0")
     context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
-    with Connection(address(site, 443), site.host_name, tls=context) as connection:
-        with pytest.raises((ssl.SSLError, ConnectionError)):
-            connection.request("GET", "/")
+    connection = Connection(address(site, 443), site.host_name, tls=context)
+    with connection, pytest.raises((ssl.SSLError, ConnectionError)):
+        connection.request("GET", "/")
 
 
 @pytest.mark.parametrize(
@@ -344,7 +343,9 @@ def test_a_pdf_is_shown(browser: webdriver.Chrome) -> None:
     def red_part(driver: webdriver.Chrome) -> float:
         picture = Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB")
         reds = sum(
-            number for number, (r, g, b) in picture.getcolors(1 << 20) or [] if r > 200 > 60 > g + b
+            number
+            for number, (r, g, b) in picture.getcolors(1 << 20) or []
+            if r > 200 and g + b < 60
         )
         return float(reds) / (picture.width * picture.height)
 
@@ -399,10 +400,24 @@ def test_by_http_2_too(site: hosts.Site, certificate: Path, tmp_path: Path, size
     body.write_bytes(bytes(size))
     ip = address(site, 443)[0]
     done = subprocess.run(
-        ["curl", "--silent", "--noproxy", "*", "--http2", "--cacert", str(certificate)]
-        + ["--resolve", f"{site.host_name}:443:{ip}", "--data-binary", f"@{body}"]
-        + ["--output", str(page), "--write-out", "%{http_version} %{response_code}"]
-        + [f"https://{site.host_name}/upload"],
+        [
+            "curl",
+            "--silent",
+            "--noproxy",
+            "*",
+            "--http2",
+            "--cacert",
+            str(certificate),
+            "--resolve",
+            f"{site.host_name}:443:{ip}",
+            "--data-binary",
+            f"@{body}",
+            "--output",
+            str(page),
+            "--write-out",
+            "%{http_version} %{response_code}",
+            f"https://{site.host_name}/upload",
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -56,8 +56,8 @@ def _add_security_headers(response: Response) -> Response:
     media_origin = current_app.config["MEDIA_ORIGIN"]
     response.headers.setdefault(
         "Content-Security-Policy",
-        f"default-src 'self'; img-src 'self' data: blob: {media_origin}; object-src 'none'; base-uri 'none';"
-        " form-action 'self'; frame-ancestors 'none'",
+        f"default-src 'self'; img-src 'self' data: blob: {media_origin}; object-src 'none';"
+        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     )
     # Flask-WTF compares the Referer of a form sent over HTTPS, so it can't be left out.
     response.headers.setdefault("Referrer-Policy", "same-origin")

@@ -27,9 +27,24 @@ def made(
     certificate, key = directory / f"{name}.pem", directory / f"{name}.key"
     subject = ",".join(f"DNS:{known}" for known in names)
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", str(days)]
-        + ["-subj", "/CN=x", "-addext", f"subjectAltName={subject}"]
-        + ["-keyout", str(key), "-out", str(certificate)],
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            str(days),
+            "-subj",
+            "/CN=x",
+            "-addext",
+            f"subjectAltName={subject}",
+            "-keyout",
+            str(key),
+            "-out",
+            str(certificate),
+        ],
         check=True,
         capture_output=True,
     )
@@ -61,10 +76,36 @@ def test_one_of_an_authority_that_nobody_knows_is_accepted(tmp_path: Path) -> No
     extensions = tmp_path / "extensions"
     extensions.write_text("subjectAltName=DNS:gallery.example.com\n")
     for command in (
-        ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", leaf_key]
-        + ["-out", request],
-        ["x509", "-req", "-in", request, "-CA", authority, "-CAkey", key, "-CAcreateserial"]
-        + ["-days", "9", "-extfile", str(extensions), "-out", leaf],
+        [
+            "req",
+            "-new",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=x",
+            "-keyout",
+            leaf_key,
+            "-out",
+            request,
+        ],
+        [
+            "x509",
+            "-req",
+            "-in",
+            request,
+            "-CA",
+            authority,
+            "-CAkey",
+            key,
+            "-CAcreateserial",
+            "-days",
+            "9",
+            "-extfile",
+            str(extensions),
+            "-out",
+            leaf,
+        ],
     ):
         subprocess.run(["openssl", *command], check=True, capture_output=True)
     with open(leaf, "a", encoding="ascii") as chain:
@@ -76,8 +117,20 @@ def test_an_expired_one_is_refused(tmp_path: Path) -> None:
     certificate, key = made(tmp_path)
     # Made by a clock of ten years ago.
     subprocess.run(
-        ["openssl", "x509", "-in", certificate, "-signkey", key, "-days", "-1", "-out", certificate]
-        + ["-copy_extensions", "copyall"],
+        [
+            "openssl",
+            "x509",
+            "-in",
+            certificate,
+            "-signkey",
+            key,
+            "-days",
+            "-1",
+            "-out",
+            certificate,
+            "-copy_extensions",
+            "copyall",
+        ],
         check=False,
         capture_output=True,
     )
