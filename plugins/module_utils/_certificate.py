@@ -174,7 +174,7 @@ def _group_name(gid: int) -> str:
 
 def described(certificate: str, key: str, names: t.Sequence[str]) -> dict[str, t.Any]:
     """Return the facts, or the error, as a module answers."""
-    unknown = {"key_path": None, "key_readers": None, "refused_names": {}}
+    unknown: dict[str, t.Any] = {"key_path": None, "key_readers": None, "refused_names": {}}
     try:
         found = facts(certificate, key, names)
     except CertificateError as error:

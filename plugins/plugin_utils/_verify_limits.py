@@ -33,7 +33,7 @@ def judge(
     """Return the problems, and the evidence that there are none; no evidence where none was got."""
     site = settings["site"]
     takes = {probe["path"]: probe["size"] for probe in site["body_probes"]}
-    problems = []
+    problems: list[str] = []
     passed = []
     for answer in answers:
         path, size = answer["path"], answer["size"]

@@ -284,7 +284,7 @@ def test_a_foreign_name_is_led_to_no_foreign_place(host: Host) -> None:
     ],
 )
 def test_every_answer_has_one_hsts_header(
-    host: Host, target: str, name: str, status: int, headers: dict[str, str]
+    host: Host, target: str, name: str, status: int, headers: dict[str, t.Any]
 ) -> None:
     answer = host.ask(target, name, **headers)
     assert answer.status == status

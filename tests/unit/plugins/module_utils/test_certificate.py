@@ -224,7 +224,7 @@ def test_the_key_behind_a_link_is_what_counts(tmp_path: Path, as_root: None) -> 
 
 def test_one_for_trying_is_made_once(run_module: Module, tmp_path: Path) -> None:
     path = tmp_path / "self_signed.pem"
-    wanted = {"path": str(path), "names": NAMES}
+    wanted: dict[str, t.Any] = {"path": str(path), "names": NAMES}
     planned = run_module("self_signed_certificate", check=True, **wanted)
     assert planned["changed"] and not path.exists()
     first = run_module("self_signed_certificate", **wanted)

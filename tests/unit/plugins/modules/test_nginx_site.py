@@ -646,7 +646,7 @@ def test_a_file_that_nginx_reads_along_is_loaded_when_it_has_changed(host: Host)
     users = host.conf / "users"
     content = host.server("a", "x").replace("return", f"include {users}; return")
     users.write_text("default_type text/plain;\n")
-    arguments = {"depends_on": [str(users)]}
+    arguments: dict[str, t.Any] = {"depends_on": [str(users)]}
     assert host.site("conf.d/a.conf", content, **arguments)["reloaded"]
     assert not host.site("conf.d/a.conf", content, **arguments)["changed"]
     # As a killed run leaves it: replaced, and not loaded.
