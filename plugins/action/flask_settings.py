@@ -18,6 +18,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _media_areas,
     _rules,
     _settings,
+    _site_tls,
 )
 
 # ansible-core before 2.19 has no notion of trust: every string is a template.
@@ -163,6 +164,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "flask_host_info",
             {
                 "port": values["flask_site_port"],
+                "further_ports": [_site_tls.HTTP_PORT] if _site_tls.redirects(values) else [],
+                "certificate": _site_tls.certificate_question(values),
                 "bind": values["flask_app_bind"],
                 "service": values["flask_app_name"],
                 "root": values["flask_app_root"],

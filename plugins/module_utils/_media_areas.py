@@ -33,6 +33,16 @@ Area = dict[str, t.Any]
 
 # https://nginx.org/en/docs/http/ngx_http_limit_req_module.html#limit_req_zone
 RATE = re.compile(r"[1-9]\d*r/[sm]\Z")
+# https://www.w3.org/TR/CSP3/#directive-sandbox: without flags a document has no origin and no script.
+SANDBOX = "default-src 'none'; sandbox; frame-ancestors 'none'"
+PDF = "application/pdf"
+# Chromium's viewer was an embedded object with styles, which no flag of a sandbox let in; that of
+# Chromium 156 is a frame of its own and would pass. PDF's own script never has a page's origin.
+PDF_POLICY = (
+    "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+)
+# The others are guarded by the app's cookies, which another domain does not get.
+ACCESS_ON_MEDIA_DOMAIN = ("public", "signed")
 # A location of the app's own, without what Nginx or a request line would read as something else.
 APP_URL = re.compile(r"/[A-Za-z0-9_.~/-]*\Z")
 
@@ -352,10 +362,25 @@ def resolve(values: Values) -> list[Area]:
                 if area["access"] == "auth_request"
                 else None,
                 "cache_control": _cache_control(area),
+                "is_on_media_domain": values.get("flask_media_domain") is not None
+                and area["access"] in ACCESS_ON_MEDIA_DOMAIN,
+                "shown": _shown(area["inline_types"]),
                 "client_max_body_size_bytes": size_or_none(area.get("client_max_body_size")),
             }
         )
     return found
+
+
+def _shown(inline_types: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """Return what a browser may show: file extensions, and the policy under which it does."""
+    kinds: dict[str, list[str]] = {SANDBOX: [], PDF_POLICY: []}
+    for mime_type, extensions in inline_types.items():
+        kinds[PDF_POLICY if mime_type == PDF else SANDBOX] += extensions
+    return [
+        {"extensions": sorted({*extensions}), "policy": policy}
+        for policy, extensions in kinds.items()
+        if extensions
+    ]
 
 
 def _cache_control(area: Area) -> str:

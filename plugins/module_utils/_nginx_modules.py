@@ -20,6 +20,8 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _nginx_tree,
 )
 
+# https://nginx.org/en/docs/http/ngx_http_v2_module.html#http2
+HTTP2_DIRECTIVE_SINCE = (1, 25, 1)
 # Of ngx_brotli, whose two modules Debian packages one by one.
 BROTLI_STATIC = "ngx_http_brotli_static_module"
 
@@ -47,6 +49,29 @@ def static_modules() -> dict[str, bool] | None:
         "gzip_static": "--with-http_gzip_static_module" in text,
         "brotli_static": BROTLI_STATIC in loaded or _is_compiled_in(text, "brotli"),
     }
+
+
+def http2_syntax(nginx: str | None = None) -> tuple[str | None, str | None]:
+    """Return Nginx's version, and how it is told of HTTP/2: by a ``directive`` or a ``parameter``.
+
+    :raises NginxError: when the binary is none of Nginx's.
+    """
+    binary = _nginx_tree.find_binary(nginx)
+    if binary is None:
+        return None, None
+    finished = subprocess.run(
+        [binary, "-V"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    text = finished.stdout.decode("utf-8", "replace")
+    version = _nginx_tree.parse_build(binary, text).version
+    if "--with-http_v2_module" not in text:
+        return version, None
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    return version, "directive" if numbers >= HTTP2_DIRECTIVE_SINCE else "parameter"
 
 
 def _is_compiled_in(text: str, name: str) -> bool:

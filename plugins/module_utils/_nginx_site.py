@@ -114,6 +114,7 @@ class Site:
     :param context: ``http`` for a file that the http block includes, ``server`` for one that a
         server block of the user's includes, perhaps later.
     :param together_with: changes that others are about to make, and that are tested along.
+    :param depends_on: files that Nginx reads when it loads the configuration, such as certificates.
     """
 
     def __init__(
@@ -123,7 +124,9 @@ class Site:
         context: str,
         temporary_directory: str | None = None,
         together_with: t.Sequence[Change] = (),
+        depends_on: t.Sequence[str] = (),
     ) -> None:
+        self.depends_on = depends_on
         self.build = build
         self.change = change
         self.context = context
@@ -236,11 +239,16 @@ class Site:
             return False
         if self.undo.exists():
             return True
-        try:
-            changed_ns = os.stat(self.change.target).st_ctime_ns
-        except FileNotFoundError:
+        if self.change.content is None:
             return False
-        return self.change.content is not None and master.pending_since(changed_ns)
+        return any(master.pending_since(changed_ns) for changed_ns in self._changed_ns())
+
+    def _changed_ns(self) -> t.Iterator[int]:
+        for path in (self.change.target, *self.depends_on):
+            with contextlib.suppress(FileNotFoundError):
+                yield os.stat(path).st_ctime_ns
+                # A link that was led to another file, as certbot does
+                yield os.lstat(path).st_ctime_ns
 
     def _reload(self, master: _nginx_process.Master) -> None:
         self._settle()
@@ -256,8 +264,9 @@ class Site:
             ) from unfinished
 
     def _settle(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            _process.settle(self.change.target)
+        for path in (self.change.target, *self.depends_on):
+            with contextlib.suppress(FileNotFoundError):
+                _process.settle(path)
 
     def _undone(
         self, master: _nginx_process.Master, refusal: _nginx_process.ReloadRefusedError

@@ -27,6 +27,8 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _compose,
     _media_areas,
     _media_permissions,
+    _site_tls,
+    _upload_limits,
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
     SAFE_PATH,
@@ -157,6 +159,7 @@ def description_problems(values: Values) -> list[Problem]:
     ]
     if not any(problem.variable in ("flask_media_url", "flask_media_root") for problem in problems):
         problems += _media_areas.problems(values)
+        problems += _upload_limits.problems(values, _proxies(values))
     if not any(problem.variable.endswith("root") for problem in problems):
         problems += _root_problems(values)
     return problems
@@ -429,7 +432,7 @@ def _site_problems(values: Values) -> t.Iterator[Problem]:
         yield Problem(
             "flask_site_port", values["flask_site_port"], "no such port", "Write one of 1 to 65535"
         )
-    yield from _scheme_problems(values)
+    yield from _site_tls.problems(values)
     yield from _server_problems(values)
     if not values["flask_site_conf_file"].endswith(".conf"):
         yield Problem(
@@ -437,26 +440,6 @@ def _site_problems(values: Values) -> t.Iterator[Problem]:
             values["flask_site_conf_file"],
             "Nginx includes only *.conf there",
             "Write a name that ends in '.conf'",
-        )
-
-
-def _scheme_problems(values: Values) -> t.Iterator[Problem]:
-    if values["flask_site_scheme"] == "http":
-        return
-    if values["flask_site_mode"] != "include":
-        yield Problem(
-            "flask_site_scheme",
-            values["flask_site_scheme"],
-            "the server block that is written here has no certificate",
-            "Leave it unset, or set flask_site_mode to 'include' and keep a server block with your "
-            "certificate",
-        )
-    elif not values["flask_site_domains"]:
-        yield Problem(
-            "flask_site_domains",
-            [],
-            "requests by https name the host that the certificate is for",
-            'Write the host names of your server block, such as ["gallery.example.com"]',
         )
 
 
@@ -559,6 +542,7 @@ def with_server(values: Values, apps: t.Sequence[Values]) -> dict[str, t.Any]:
                 "flask_site_domains": values["flask_site_domains"] or app["flask_site_domains"],
                 "flask_site_port": app["flask_site_port"],
                 "flask_site_scheme": app["flask_site_scheme"],
+                "flask_site_hsts_max_age_seconds": app["flask_site_hsts_max_age_seconds"],
             }
             return {**values, **shared}
     return dict(values)
@@ -637,17 +621,19 @@ def _shared(one: Values, other: Values) -> t.Iterator[Problem]:
 
 
 def _shared_urls(one: Values, other: Values, names: str) -> t.Iterator[Problem]:
-    both_serve = all(values["flask_site_mode"] == "server" for values in (one, other))
-    if both_serve and one["flask_site_port"] == other["flask_site_port"]:
-        for domain in sorted({*one["flask_site_domains"]} & {*other["flask_site_domains"]}):
-            # https://nginx.org/en/docs/http/server_names.html: the second is ignored
-            yield Problem(
-                "flask_site_domains",
-                domain,
-                f"{names} both have a server block of that name, and Nginx ignores the second",
-                f"Set flask_site_server={other['flask_app_name']} and a flask_site_url_prefix for "
-                f"{one['flask_app_name']}",
-            )
+    both = _site_tls.listened(one) & _site_tls.listened(other)
+    for domain in sorted({domain for _unused, domain in both}):
+        # https://nginx.org/en/docs/http/server_names.html: the second is ignored
+        is_media = domain in (one.get("flask_media_domain"), other.get("flask_media_domain"))
+        yield Problem(
+            "flask_media_domain" if is_media else "flask_site_domains",
+            domain,
+            f"{names} both have a server block of that name, and Nginx ignores the second",
+            "Give each app a flask_media_domain of its own"
+            if is_media
+            else f"Set flask_site_server={other['flask_app_name']} and a flask_site_url_prefix for "
+            f"{one['flask_app_name']}",
+        )
     servers = [values.get("flask_site_server") for values in (one, other)]
     prefixes = [values["flask_site_url_prefix"] for values in (one, other)]
     if servers[0] is not None and servers[0] == servers[1] and prefixes[0] == prefixes[1]:
@@ -1020,6 +1006,7 @@ def _owned_env(values: Values) -> dict[str, tuple[str, t.Any]]:
         f"{prefix}_MEDIA_ROOT": ("flask_media_root", values["flask_media_root"]),
         f"{prefix}_MEDIA_URL": ("flask_media_url", values["flask_media_url"]),
         f"{prefix}_MEDIA_AREAS": ("flask_media_areas", _media_areas.env(values)),
+        f"{prefix}_MEDIA_ORIGIN": ("flask_media_domain", _site_tls.media_origin(values)),
         f"{prefix}_STATIC_MANIFEST": (
             "flask_static_fingerprint",
             _static_manifest(values) if values["flask_static_fingerprint"] else None,
@@ -1149,6 +1136,10 @@ def derived_env(values: Values) -> dict[str, t.Any]:
         env[f"{values['flask_app_env_prefix']}_SESSION_COOKIE_PATH"] = values[
             "flask_site_url_prefix"
         ]
+    if values["flask_site_scheme"] == "https":
+        # Else the first request by plain HTTP, before it is led to HTTPS, tells it to the network:
+        # https://flask.palletsprojects.com/en/stable/web-security/#security-cookie
+        env[f"{values['flask_app_env_prefix']}_SESSION_COOKIE_SECURE"] = True
     return env
 
 
@@ -1191,6 +1182,8 @@ def resolve(values: Values) -> Settings:
             else None,
             "location": public(values["flask_site_url_prefix"], values["flask_media_url"]),
             **_media_permissions.resolve(values),
+            "domain": values.get("flask_media_domain"),
+            "origin": _site_tls.media_origin(values),
             "former_locations": [
                 public(values["flask_site_url_prefix"], url)
                 for url in values["flask_media_former_urls"]
@@ -1199,10 +1192,14 @@ def resolve(values: Values) -> Settings:
         },
         "site": {
             **_section(values, "flask_site_"),
-            "client_max_body_size_bytes": client_max_body_size_bytes(values, None),
+            **_site_tls.site_settings(values),
             "url": _site_url(values),
             "proxy": _proxies(values),
             "proxy_pass": _proxy_pass(values["flask_app_bind"], values["flask_site_url_prefix"]),
+            "uploads": _upload_limits.locations(values, _proxy_pass(values["flask_app_bind"], "/")),
+            "acme_root": values.get("flask_site_acme_root"),
+            "upload_zones": _upload_limits.zones(values),
+            **_body_limits(values, size_or_none(values.get("flask_app_max_content_length"))),
             # After Gunicorn's, so that its end of a silent worker is what shows.
             "proxy_read_timeout_seconds": max(
                 NGINX_DEFAULT_READ_SECONDS,
@@ -1298,6 +1295,19 @@ def client_max_body_size_bytes(values: Values, max_content_length: int | None) -
     return limit + limit // 10 + BODY_OVERHEAD_BYTES if limit else NGINX_DEFAULT_BODY_BYTES
 
 
+def _body_limits(values: Values, max_content_length: int | None) -> dict[str, t.Any]:
+    """Return the settings that follow from the app's own ``MAX_CONTENT_LENGTH``."""
+    return {
+        "client_max_body_size_bytes": client_max_body_size_bytes(values, max_content_length),
+        "app_answers_too_large": _upload_limits.has_own_page(
+            values,
+            _proxies(values) and values["flask_app_service"] == "managed",
+            max_content_length,
+        ),
+        "body_probes": _upload_limits.probes(values, max_content_length),
+    }
+
+
 def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> list[Problem]:
     """Return what in the description can't work on this host.
 
@@ -1305,6 +1315,7 @@ def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> list[Problem]:
     """
     return [
         *_listener_problems(values, host),
+        *_site_tls.host_problems(values, host.get("certificate")),
         *_bind_holder_problems(values, host),
         *_user_problems(values, host),
         *_group_problems(values, host),
@@ -1321,12 +1332,16 @@ def _listener_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterato
         return
     for listener in host["listeners"]:
         if listener["process"] not in ("nginx", None):
+            is_redirect = not str(listener["address"]).endswith(f":{values['flask_site_port']}")
+            variable = "flask_site_http_redirect" if is_redirect else "flask_site_port"
             yield Problem(
-                "flask_site_port",
-                values["flask_site_port"],
+                variable,
+                values[variable],
                 f"{listener['process']} (process {listener['pid']}) listens on "
                 f"{listener['address']} already",
-                "Write a free port, or stop that program",
+                "Set it to false, or stop that program"
+                if is_redirect
+                else "Write a free port, or stop that program",
             )
             return
 
@@ -1693,11 +1708,16 @@ def _app_config_problems(values: Values, config: t.Mapping[str, t.Any]) -> t.Ite
             "Leave it unset, to have it derived, or write a larger size; to take less, set "
             "flask_app_max_content_length",
         )
+    elif limit is not None and values.get("flask_app_max_content_length") is None:
+        yield from _upload_limits.order_problems(values, limit, "the app's MAX_CONTENT_LENGTH")
 
 
 def with_app(values: Values, settings: Settings, app: t.Mapping[str, t.Any]) -> Settings:
     """Return the settings completed by the app's own answer."""
-    limit = app["config"].get("MAX_CONTENT_LENGTH")
+    told = app["config"].get("MAX_CONTENT_LENGTH")
+    limit = (
+        told if isinstance(told, int) else size_or_none(values.get("flask_app_max_content_length"))
+    )
     return {
         **settings,
         "static": {
@@ -1712,9 +1732,7 @@ def with_app(values: Values, settings: Settings, app: t.Mapping[str, t.Any]) -> 
         "media": {**settings["media"], **_adoption(values, app)},
         "site": {
             **settings["site"],
-            "client_max_body_size_bytes": client_max_body_size_bytes(
-                values, limit if isinstance(limit, int) else None
-            ),
+            **_body_limits(values, limit),
         },
         "answer": dict(app),
     }

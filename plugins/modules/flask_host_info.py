@@ -24,6 +24,14 @@ options:
     description: TCP port whose listeners are looked up.
     type: int
     required: true
+  further_ports:
+    description: TCP ports whose listeners are looked up, too.
+    type: list
+    elements: int
+    default: []
+  certificate:
+    description: A certificate to look up. C(certificate) and C(key) are its files, C(names) the host names that it is for.
+    type: dict
   bind:
     description: Where the app listens, as C(unix:/path) or C(host:port).
     type: str
@@ -96,12 +104,27 @@ nginx:
   type: dict
   sample: {gzip_static: true, brotli_static: false}
 listeners:
-  description: Who listens on O(port). Process and pid are null where they are not to be seen.
+  description: Who listens on O(port) and O(further_ports). Process and pid are null where they are not to be seen.
   returned: always
   type: list
   elements: dict
   sample:
     - {address: "0.0.0.0:80", pid: 812, process: nginx}
+certificate:
+  description:
+    - What a browser would say to O(certificate), whoever has signed it. Null where it wasn't asked for.
+    - C(error) says why Nginx could not use it, or is null; C(at_fault) is then C(certificate) or C(key), C(missing) whether there is no such file.
+    - C(key_readers) says who besides root can read C(key_path), which is the key behind its links, or is null.
+    - C(refused_names) has the reason for each host name that browsers refuse it for.
+  returned: always
+  type: dict
+  sample:
+    error: null
+    at_fault: null
+    missing: false
+    key_path: /etc/ssl/private/gallery.key
+    key_readers: null
+    refused_names: {www.example.com: certificate has expired}
 app_process_id:
   description:
     - The main process of O(service) when it listens on O(bind), or else the first other process that does, though not systemd itself, or null.
@@ -197,6 +220,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _certificate,
     _host,
     _hosted_container,
     _nginx_modules,
@@ -208,6 +232,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "port": {"type": "int", "required": True},
+            "further_ports": {"type": "list", "elements": "int", "default": []},
+            "certificate": {"type": "dict"},
             "bind": {"type": "str", "required": True},
             "service": {"type": "str", "required": True},
             "root": {"type": "path"},
@@ -224,6 +250,8 @@ def main() -> None:
     except LookupError as error:
         module.fail_json(msg=error.args[0])
     root = module.params["root"]
+    ports = [module.params["port"], *module.params["further_ports"]]
+    certificate = module.params["certificate"]
     container, engine_error = _hosted_container.look_up(module.params["container"])
     module.exit_json(
         changed=False,
@@ -231,7 +259,8 @@ def main() -> None:
         service_manager=_host.service_manager(),
         ipv6=_host.has_ipv6(),
         nginx=_nginx_modules.static_modules(),
-        listeners=_host.listeners(module.params["port"]),
+        listeners=[listener for port in ports for listener in _host.listeners(port)],
+        certificate=_certificate.described(**certificate) if certificate else None,
         app_process_id=container["process_id"]
         if container
         else _host.app_process(module.params["bind"], module.params["service"]),

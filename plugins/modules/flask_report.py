@@ -56,6 +56,10 @@ options:
     description: The answer of M(flaskworks.static_media.static_release) in check mode.
     type: dict
     required: true
+  site:
+    description: The answer of M(flaskworks.static_media.flask_site_info).
+    type: dict
+    required: true
   responses:
     description: The results of M(ansible.builtin.uri), each with its request.
     type: list
@@ -77,6 +81,7 @@ EXAMPLES = r"""
     nginx_access: "{{ __flask_verify_nginx.paths }}"
     canary: "{{ __flask_verify_canary }}"
     static: "{{ __flask_verify_static }}"
+    site: "{{ __flask_verify_site }}"
     responses: "{{ __flask_verify_responses.results }}"
     directory: report
 """

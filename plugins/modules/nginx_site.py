@@ -68,6 +68,13 @@ options:
         description: What it is going to hold.
         type: str
         required: true
+  depends_on:
+    description:
+      - Files that Nginx reads when it loads the configuration, such as certificates. When one has changed since, Nginx is reloaded.
+      - In check mode nothing is tested while one of them is missing, since it is another task's to make.
+    type: list
+    elements: path
+    default: []
   owner:
     description: User who owns the file.
     type: str
@@ -131,7 +138,7 @@ path:
   type: str
   sample: /etc/nginx/conf.d/gallery.conf
 tested:
-  description: Whether Nginx tested the configuration. It can't in check mode on a host where it is not installed yet.
+  description: Whether Nginx tested the configuration. It can't in check mode where it is not installed yet, or a file of O(depends_on) is missing.
   returned: success
   type: bool
   sample: true
@@ -225,6 +232,7 @@ def main() -> None:
                     "content": {"type": "str", "required": True},
                 },
             },
+            "depends_on": {"type": "list", "elements": "path", "default": []},
             "owner": {"type": "str", "default": "root"},
             "group": {"type": "str", "default": "root"},
             "mode": {"type": "raw", "default": "0644"},
@@ -246,8 +254,8 @@ def main() -> None:
     change = _nginx_tree.Change(path, content)
     try:
         binary = _nginx_tree.find_binary(module.params["nginx"])
-        if binary is None:
-            result = _without_nginx(module, change)
+        if binary is None or (module.check_mode and _waits_for_others(module)):
+            result = _untested(module, change)
         else:
             result = _with_nginx(module, change, _nginx_tree.read_build(binary))
     except _nginx_tree.NginxError as error:
@@ -262,7 +270,14 @@ def _with_nginx(
         _nginx_tree.Change(other["path"], other["content"].encode("utf-8"))
         for other in module.params["together_with"]
     ]
-    site = _nginx_site.Site(build, change, module.params["context"], module.tmpdir, together_with)
+    site = _nginx_site.Site(
+        build,
+        change,
+        module.params["context"],
+        module.tmpdir,
+        together_with,
+        module.params["depends_on"],
+    )
     with contextlib.nullcontext() if module.check_mode else site.lock():
         plan = site.plan()
         attributes_change = _plan_attributes(module, change)
@@ -289,7 +304,12 @@ def _with_nginx(
     }
 
 
-def _without_nginx(module: AnsibleModule, change: _nginx_tree.Change) -> dict[str, t.Any]:
+def _waits_for_others(module: AnsibleModule) -> bool:
+    """Return whether a file is missing that Nginx would refuse the configuration without."""
+    return not all(map(os.path.exists, module.params["depends_on"]))
+
+
+def _untested(module: AnsibleModule, change: _nginx_tree.Change) -> dict[str, t.Any]:
     if not module.check_mode:
         raise _nginx_tree.NginxError(
             f"Nginx is not installed: there is no {module.params['nginx'] or 'nginx in PATH'}. Install "

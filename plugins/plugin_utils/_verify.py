@@ -29,8 +29,10 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._rules imp
     public,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
+    _verify_limits,
     _verify_permissions,
     _verify_private,
+    _verify_tls,
 )
 
 Evidence = t.Mapping[str, t.Any]
@@ -61,6 +63,9 @@ TITLES = {
     "private-media-closed": "Private media is closed to visitors whom nobody knows",
     "app-answers": "The app answers behind Nginx",
     "prefix-heeded": "The app's links carry its URL prefix",
+    "certificate": _verify_tls.CERTIFICATE_TITLE,
+    "media-domain": _verify_tls.MEDIA_DOMAIN_TITLE,
+    "body-limits": _verify_limits.TITLE,
 }
 
 ACCESS_FAULTS = {
@@ -123,6 +128,8 @@ def requests(
     )
 
     prefix = site["url_prefix"]
+    main = media["areas"][0]
+    media_host = media["domain"] if main.get("is_on_media_domain") else host
     wanted: list[tuple[str, str, dict[str, t.Any]]] = []
     for mount in static.get("mounts") or []:
         sample = mount.get("sample")
@@ -146,12 +153,41 @@ def requests(
             "kind": kind,
             "path": path,
             "url": base + urllib.parse.quote(path),
-            "headers": {"Host": host, "Accept-Encoding": "identity"},
+            "headers": {
+                "Host": media_host if path.startswith(media["location"]) else host,
+                "Accept-Encoding": "identity",
+            },
             **extra,
         }
         for kind, path, extra in wanted
     ]
+    if media.get("domain"):
+        asked += _requests_of_media_domain(settings, base, host, absent)
     return [*asked, *_requests_of_app(settings, base, host)] if site["proxy"] else asked
+
+
+def _requests_of_media_domain(
+    settings: Evidence, base: str, host: str, absent: str
+) -> list[dict[str, t.Any]]:
+    """Ask the site for an upload, and the uploads' own domain for the app."""
+    media = settings["media"]
+    path = public(settings["site"]["url_prefix"], settings["app"]["health_url"]).partition("?")[0]
+    return [
+        {"kind": kind, "path": path, "url": base + path, "headers": {"Host": name}}
+        for kind, path, name in (
+            *(
+                ("moved", area["location"] + absent, host)
+                for area in media["areas"]
+                if area["is_on_media_domain"]
+            ),
+            ("foreign", path, media["domain"]),
+        )
+    ]
+
+
+def site_question(settings: Evidence) -> dict[str, t.Any]:
+    """Return the arguments of ``flask_site_info``."""
+    return _verify_tls.question(settings, _verify_limits.bodies(settings))
 
 
 def _requests_of_app(settings: Evidence, base: str, host: str) -> list[dict[str, t.Any]]:
@@ -188,6 +224,7 @@ class Proof:
     :ivar static_access: that of the static root for the app's user, outside of its service.
     :ivar canary: the answer of ``media_canary``.
     :ivar static: the answer of ``static_release`` in check mode.
+    :ivar site: the answer of ``flask_site_info``.
     :ivar responses: the results of ``ansible.builtin.uri``, each with its request as ``item``.
     """
 
@@ -196,6 +233,7 @@ class Proof:
         self.canary = evidence["canary"]
         self.static = evidence["static"]
         self.responses = evidence["responses"]
+        self.site = evidence["site"]
         self.access = {
             self.settings["app"]["user"]: evidence["app_access"],
             self.settings["site"]["nginx_user"]: evidence["nginx_access"],
@@ -214,6 +252,7 @@ class Proof:
         self._judge_survival()
         self._judge_responses()
         self._judge_url_prefix()
+        self._judge_site()
         order = list(TITLES)
         self.checks.sort(key=lambda check: order.index(check.id))
 
@@ -562,6 +601,10 @@ class Proof:
             "the directory answers by itself",
             "Take autoindex and index out of the location, as the site playbook does.",
         )
+        if self.settings["media"].get("domain"):
+            self._check(
+                "media-domain", *_verify_tls.judge_media_domain(self.settings, answers, self._find)
+            )
         self._judge_private([*answers.get("private", []), *answers.get("internal", [])])
         if self.settings["site"]["proxy"]:
             self._judge_app(answers.get("app", []), answers.get("direct", []))
@@ -616,6 +659,21 @@ class Proof:
                     )
         shown = ", ".join(map(str, through_nginx))
         self._check("app-answers", problems, f"{shown}, as the app itself at {bind} answers")
+
+    def _judge_site(self) -> None:
+        """Judge names, certificate and body limits, unless Nginx doesn't answer at all."""
+        is_there = not any(found.id == "nginx-not-serving" for found in self.findings)
+        find = self._find if is_there else _ignore
+        if self.settings["site"].get("tls"):
+            self._check(
+                "certificate",
+                *_verify_tls.judge_handshakes(self.settings, self.site["handshakes"], find),
+            )
+        problems, evidence = _verify_limits.judge(self.settings, self.site["bodies"], find)
+        if problems or evidence:
+            self._check("body-limits", problems, evidence or "")
+        elif self.settings["site"]["body_probes"]:
+            self._skip("body-limits", "it answers without asking for a body")
 
     def _judge_url_prefix(self) -> None:
         prefix = self.settings["site"]["url_prefix"]
@@ -722,6 +780,10 @@ class Proof:
             self._check(check_id, [str(a) for a in wrong], ", ".join(map(str, answers)))
         else:
             self._skip(check_id, "nothing to ask for")
+
+
+def _ignore(*_unused: str) -> None:
+    """Find nothing: what is wrong has been found already."""
 
 
 class _Answer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -48,9 +49,19 @@ class Response:
 
 
 class Connection:
-    """One connection, kept alive while the server agrees and opened anew when it does not."""
+    """One connection, kept alive while the server agrees and opened anew when it does not.
 
-    def __init__(self, address: Address, host: str, timeout_seconds: float = 20.0) -> None:
+    With ``tls`` it is made by that context, to the name that is asked for.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        host: str,
+        timeout_seconds: float = 20.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.tls = tls
         self.address = address
         self.host = host
         self.timeout_seconds = timeout_seconds
@@ -115,6 +126,8 @@ class Connection:
             self._socket.connect(self.address)
         else:
             self._socket = socket.create_connection(self.address, self.timeout_seconds)
+            if self.tls is not None:
+                self._socket = self.tls.wrap_socket(self._socket, server_hostname=self.host)
         self._reader = self._socket.makefile("rb")
 
 

@@ -121,10 +121,12 @@ class Host:
             "location": "/media/",
             "cache_control": "no-cache",
             "inline_types": {"image/png": ["png"]},
+            "is_on_media_domain": False,
+            "shown": [{"extensions": ["png"], "policy": "sandbox"}],
         }
         return {
             "app": {"name": "gallery"},
-            "site": {"mode": "server", "proxy": False},
+            "site": {"mode": "server", "proxy": False, "strict_transport_security": None},
             "static": {
                 "mounts": [mount],
                 "root": str(self.root),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, send_from_directory
+from flask import Flask, current_app, send_from_directory, url_for
 from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -34,7 +34,13 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     app.register_blueprint(about.blueprint)
     _add_media_rule(app)
     _add_documents(app)
+    app.add_template_global(_media_link, "media_link")
     return app
+
+
+def _media_link(filename: str) -> str:
+    """Where visitors find an upload: at this site, or in an origin apart from it."""
+    return str(current_app.config["MEDIA_ORIGIN"]) + url_for("media", filename=filename)
 
 
 def _add_media_rule(app: Flask) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 class Defaults:
     MEDIA_URL = "/media/"
+    MEDIA_ORIGIN = ""
     MAX_CONTENT_LENGTH = 16 * 1024 * 1024
     MAX_IMAGE_PIXELS = 50_000_000
     PICTURES_PER_PAGE = 48
@@ -28,6 +29,7 @@ class ConfigError(ValueError):
 def check(config: Mapping[str, Any]) -> None:
     _check_upload_folder(config.get("UPLOAD_FOLDER"))
     _check_media_url(config["MEDIA_URL"])
+    _check_media_origin(config["MEDIA_ORIGIN"])
     for name in ("MAX_CONTENT_LENGTH", "MAX_IMAGE_PIXELS", "PICTURES_PER_PAGE", "LINK_SECONDS"):
         _check_count(name, config[name])
     _check_users(config["USERS"])
@@ -58,6 +60,16 @@ def _check_media_url(value: object) -> None:
     raise ConfigError(
         f"MEDIA_URL is {value!r}. Set FLASK_MEDIA_URL to a path that begins and ends"
         " with a slash, such as /media/."
+    )
+
+
+def _check_media_origin(value: object) -> None:
+    # It becomes part of a Content-Security-Policy.
+    if isinstance(value, str) and re.fullmatch(r"(?:https?://[A-Za-z0-9.:-]+)?", value):
+        return
+    raise ConfigError(
+        f"MEDIA_ORIGIN is {value!r}. Set FLASK_MEDIA_ORIGIN to where uploads have a domain of their"
+        " own, such as https://gallery-media.example.net, or leave it unset."
     )
 
 

@@ -52,10 +52,12 @@ def _storage_error(error: StorageError) -> Any:
 
 def _add_security_headers(response: Response) -> Response:
     # data: is for the icons inside Bootstrap's style sheet, blob: for previews of chosen files.
+    # Uploads may have a domain of their own.
+    media_origin = current_app.config["MEDIA_ORIGIN"]
     response.headers.setdefault(
         "Content-Security-Policy",
-        "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none';"
-        " form-action 'self'; frame-ancestors 'none'",
+        f"default-src 'self'; img-src 'self' data: blob: {media_origin}; object-src 'none';"
+        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     )
     # Flask-WTF compares the Referer of a form sent over HTTPS, so it can't be left out.
     response.headers.setdefault("Referrer-Policy", "same-origin")

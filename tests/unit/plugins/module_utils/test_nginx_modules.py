@@ -92,3 +92,28 @@ def test_what_the_configuration_loads_is_told(
 
 def test_a_configuration_that_is_not_there_loads_nothing(tmp_path: Path) -> None:
     assert _nginx_modules.loaded_modules(str(tmp_path / "nginx.conf")) == set()
+
+
+@pytest.mark.parametrize(
+    ("version", "arguments", "syntax"),
+    [
+        ("1.18.0", "--with-http_v2_module", "parameter"),
+        ("1.25.0", "--with-http_v2_module", "parameter"),
+        ("1.25.1", "--with-http_v2_module", "directive"),
+        ("1.26.3", "--with-http_v2_module", "directive"),
+        ("2.0", "--with-http_v2_module", "directive"),
+        ("1.26.3", "--with-http_ssl_module", None),
+    ],
+)
+def test_how_http_2_is_asked_for_follows_from_the_version(
+    monkeypatch: pytest.MonkeyPatch, conf: Path, version: str, arguments: str, syntax: str | None
+) -> None:
+    install(monkeypatch, conf, arguments)
+    binary = conf.parent / "nginx"
+    binary.write_text(binary.read_text().replace("1.26.3", version))
+    assert _nginx_modules.http2_syntax() == (version, syntax)
+
+
+def test_without_nginx_there_is_no_http_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_nginx_tree, "find_binary", lambda _given: None)
+    assert _nginx_modules.http2_syntax() == (None, None)

@@ -64,7 +64,6 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
     ({"flask_app_bind": "127.0.0.1:80"}, "flask_app_bind", "Nginx listens"),
     ({**EXTERNAL, "flask_app_bind": "localhost:80"}, "flask_app_bind", "Nginx listens"),
     ({"flask_app_bind": "unix:/run/" + "a" * 103}, "flask_app_bind", "107 characters"),
-    ({"flask_site_scheme": "https"}, "flask_site_scheme", "no certificate"),
     ({**INCLUDE, "flask_site_domains": []}, "flask_site_domains", "certificate"),
     ({"flask_app_name": "flask_mime_types"}, "flask_app_name", "belongs to the system"),
     ({"flask_app_name": "opt"}, "flask_app_name", "belongs to the system"),

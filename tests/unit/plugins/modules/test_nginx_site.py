@@ -641,6 +641,35 @@ def test_without_nginx_check_mode_goes_on(run_module: Module, tmp_path: Path) ->
     assert answer["failed"] and "Install it first" in answer["msg"]
 
 
+def test_a_file_that_nginx_reads_along_is_loaded_when_it_has_changed(host: Host) -> None:
+    host.start()
+    users = host.conf / "users"
+    content = host.server("a", "x").replace("return", f"include {users}; return")
+    users.write_text("default_type text/plain;\n")
+    arguments: dict[str, t.Any] = {"depends_on": [str(users)]}
+    assert host.site("conf.d/a.conf", content, **arguments)["reloaded"]
+    assert not host.site("conf.d/a.conf", content, **arguments)["changed"]
+    # As a killed run leaves it: replaced, and not loaded.
+    new = host.conf / "new"
+    new.write_text("default_type text/html;\n")
+    os.replace(new, users)
+    planned = host.site("conf.d/a.conf", content, check=True, **arguments)
+    assert planned["changed"] and planned["reloaded"]
+    answer = host.site("conf.d/a.conf", content, **arguments)
+    assert answer["changed"] and answer["reloaded"]
+    assert not host.site("conf.d/a.conf", content, **arguments)["changed"]
+
+
+def test_a_check_run_does_not_miss_what_another_task_makes(host: Host) -> None:
+    pem = host.conf / "not-yet.pem"
+    content = host.server("a", "x").replace("return", f"ssl_certificate {pem}; return")
+    content = content.replace(".sock;", ".sock ssl;")
+    planned = host.site("conf.d/a.conf", content, check=True, depends_on=[str(pem)])
+    assert planned["changed"] and not planned["tested"]
+    assert host.site("conf.d/a.conf", content, check=True)["failed"]
+    assert host.site("conf.d/a.conf", content, depends_on=[str(pem)])["failed"]
+
+
 def test_a_relative_path_is_refused(run_module: Module) -> None:
     answer = run_module("nginx_site", path="a.conf", content="x")
     assert answer["failed"] and "absolute path" in answer["msg"]

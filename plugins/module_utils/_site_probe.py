@@ -1,0 +1,84 @@
+# Copyright (c) 2026, the flaskworks.static_media authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection. It can have breaking changes at any time.
+
+"""What a site answers to a handshake by name, and to a length before there is a body.
+
+``ansible.builtin.uri`` can ask neither: it names no host where it is given an address, and it sends
+a body in full.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import typing as t
+
+# Of OpenSSL; Python has a name for it from 3.10 on.
+_PARTIAL_CHAIN = 0x80000
+TIMEOUT_SECONDS = 10
+_LINE_BYTES = 4096
+
+
+def handshake(address: str, port: int, name: str, trusted: str) -> dict[str, t.Any]:
+    """Return what a browser gets that asks for a name.
+
+    :param trusted: the certificate that has to be presented; whoever has signed it is not asked.
+    :return: ``error`` (``None`` for none), ``version`` of TLS, and ``protocol``, ``h2`` or ``http/1.1``.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_flags |= ssl.VerifyFlags(_PARTIAL_CHAIN)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    answer: dict[str, t.Any] = {"name": name, "error": None, "version": None, "protocol": None}
+    try:
+        context.load_verify_locations(trusted)
+        with (
+            _connected(address, port) as plain,
+            context.wrap_socket(plain, server_hostname=name) as stream,
+        ):
+            answer.update(version=stream.version(), protocol=stream.selected_alpn_protocol())
+    except ssl.SSLCertVerificationError as error:
+        answer["error"] = error.verify_message
+    except OSError as error:
+        answer["error"] = error.strerror or str(error)
+    return answer
+
+
+def body_answer(
+    address: str, port: int, name: str, path: str, size: int, is_tls: bool
+) -> dict[str, t.Any]:
+    """Return the first status that is answered to the announcement of a body.
+
+    With ``Expect`` the server says 100 to have it sent, or refuses it (RFC 9110, 10.1.1). Nginx does
+    so by itself and by its own limit, before the app knows of the request. Nothing is sent then.
+
+    :return: ``status``, or ``None`` and an ``error``.
+    """
+    answer: dict[str, t.Any] = {"path": path, "size": size, "status": None, "error": None}
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {name}\r\nContent-Length: {size}\r\n"
+        "Content-Type: application/octet-stream\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    )
+    try:
+        with contextlib.ExitStack() as stack:
+            stream: socket.socket = stack.enter_context(_connected(address, port))
+            if is_tls:
+                # Visitors' trust is not proven here.
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                stream = stack.enter_context(context.wrap_socket(stream, server_hostname=name))
+            stream.sendall(head.encode("ascii"))
+            line = stack.enter_context(stream.makefile("rb")).readline(_LINE_BYTES)
+    except OSError as error:
+        return {**answer, "error": error.strerror or str(error)}
+    words = line.split()
+    if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
+        return {**answer, "error": "the connection was closed without an answer"}
+    return {**answer, "status": int(words[1])}
+
+
+def _connected(address: str, port: int) -> socket.socket:
+    return socket.create_connection((address, port), TIMEOUT_SECONDS)

@@ -1,0 +1,120 @@
+"""flask_site_info against a real Nginx with two names and two limits."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import socket
+import subprocess
+import tempfile
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.flaskworks.static_media.plugins.module_utils._certificate import SelfSigned
+
+if t.TYPE_CHECKING:
+    from tests.unit.plugins.conftest import Module
+
+NGINX = """\
+pid @dir@/nginx.pid;
+error_log @dir@/error.log;
+worker_processes 1;
+events {}
+http {
+    access_log off;
+    client_body_temp_path @dir@/t1; proxy_temp_path @dir@/t2; fastcgi_temp_path @dir@/t3;
+    uwsgi_temp_path @dir@/t4; scgi_temp_path @dir@/t5;
+    client_max_body_size 1000;
+    server {
+        listen 127.0.0.1:@port@ ssl;
+        server_name other.example;
+        ssl_certificate @dir@/other.pem;
+        ssl_certificate_key @dir@/other.pem;
+    }
+    server {
+        listen 127.0.0.1:@port@ ssl;
+        server_name gallery.example;
+        ssl_certificate @dir@/gallery.pem;
+        ssl_certificate_key @dir@/gallery.pem;
+        # It passes on only what it has in full.
+        location / { proxy_pass http://127.0.0.1:9; }
+        location = /large { client_max_body_size 2000; proxy_pass http://127.0.0.1:9; }
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def site() -> t.Iterator[tuple[Path, int]]:
+    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if nginx is None:
+        pytest.fail("This test needs Nginx. Install the distribution's package.")
+    with tempfile.TemporaryDirectory(prefix="flaskworks-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        for known in ("other", "gallery"):
+            SelfSigned(f"{directory}/{known}.pem", [f"{known}.example"]).apply()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        conf = directory / "nginx.conf"
+        conf.write_text(NGINX.replace("@dir@", name).replace("@port@", str(port)))
+        command = [nginx, "-c", str(conf), "-p", name]
+        subprocess.run(command, check=True, capture_output=True)
+        handle = os.pidfd_open(int((directory / "nginx.pid").read_text()))
+        yield directory, port
+        subprocess.run([*command, "-s", "stop"], check=True, capture_output=True)
+        select.select([handle], [], [], 30)
+        os.close(handle)
+
+
+def test_each_name_is_asked_for_its_certificate(run_module: Module, site: tuple[Path, int]) -> None:
+    directory, port = site
+    answer = run_module(
+        "flask_site_info",
+        address="127.0.0.1",
+        port=port,
+        scheme="https",
+        names=["gallery.example", "other.example"],
+        certificate=f"{directory}/gallery.pem",
+    )
+    good, bad = answer["handshakes"]
+    assert (good["error"], good["version"][:6], good["protocol"]) == (None, "TLSv1.", "http/1.1")
+    assert "self-signed" in bad["error"].replace("self signed", "self-signed")
+    assert not answer["changed"]
+
+
+def test_a_length_is_enough_to_know_the_limit(run_module: Module, site: tuple[Path, int]) -> None:
+    sizes = {("/", 1000): 100, ("/", 1001): 413, ("/large", 2000): 100, ("/large", 2001): 413}
+    answer = run_module(
+        "flask_site_info",
+        address="127.0.0.1",
+        port=site[1],
+        scheme="https",
+        names=["gallery.example"],
+        bodies=[{"path": path, "size": size} for path, size in sizes],
+    )
+    found = {(body["path"], body["size"]): body["status"] for body in answer["bodies"]}
+    assert found == sizes
+    assert answer["handshakes"] == []
+
+
+def test_where_nobody_listens_that_is_the_answer(run_module: Module, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    SelfSigned(f"{tmp_path}/a.pem", ["a.example"]).apply()
+    for certificate in (f"{tmp_path}/a.pem", f"{tmp_path}/missing.pem"):
+        answer = run_module(
+            "flask_site_info",
+            address="127.0.0.1",
+            port=port,
+            scheme="https",
+            names=["a.example"],
+            certificate=certificate,
+            bodies=[{"path": "/", "size": 1}],
+        )
+        assert answer["handshakes"][0]["error"]
+        assert (answer["bodies"][0]["status"], bool(answer["bodies"][0]["error"])) == (None, True)
