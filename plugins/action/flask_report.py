@@ -33,6 +33,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "nginx_access": {"type": "list", "elements": "dict", "required": True},
                 "canary": {"type": "dict", "required": True},
                 "static": {"type": "dict", "required": True},
+                "storage": {"type": "dict", "required": True},
                 "responses": {"type": "list", "elements": "dict", "required": True},
                 "directory": {"type": "path", "required": True},
             }

@@ -26,6 +26,7 @@ import typing as t
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _compose,
     _media_areas,
+    _media_mount_rules,
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
     SAFE_PATH,
@@ -120,6 +121,9 @@ def normalised(values: Values) -> dict[str, t.Any]:
     plain["flask_media_areas"] = [
         {**area, "root": _plain(area.get("root"))} for area in values["flask_media_areas"]
     ]
+    mount = values.get("flask_media_mount")
+    if mount:
+        plain["flask_media_mount"] = {**mount, "path": _plain(mount.get("path"))}
     if values.get("flask_site_port") is None:
         plain["flask_site_port"] = DEFAULT_PORTS[values["flask_site_scheme"]]
     return {**values, **plain}
@@ -156,6 +160,7 @@ def description_problems(values: Values) -> list[Problem]:
     ]
     if not any(problem.variable in ("flask_media_url", "flask_media_root") for problem in problems):
         problems += _media_areas.problems(values)
+        problems += _media_mount_rules.problems(values)
     if not any(problem.variable.endswith("root") for problem in problems):
         problems += _root_problems(values)
     return problems
@@ -632,6 +637,7 @@ def _shared(one: Values, other: Values) -> t.Iterator[Problem]:
                 f"the files of {names} would lie in one another",
                 "Give each app of flask_apps directories of its own",
             )
+    yield from _media_mount_rules.shared_problems(one, other)
     yield from _shared_urls(one, other, names)
 
 
@@ -733,6 +739,13 @@ def _value_problems(values: Values) -> t.Iterator[Problem]:
             values["flask_verify_sample_files"],
             "it is no number of files",
             "Write 0 or more",
+        )
+    if not 0 <= values["flask_verify_min_free_percent"] < 100:
+        yield Problem(
+            "flask_verify_min_free_percent",
+            values["flask_verify_min_free_percent"],
+            "it is no percentage",
+            "Write one such as 5",
         )
     yield from _inline_type_problems(values["flask_media_inline_types"])
 
@@ -1226,6 +1239,7 @@ def resolve(values: Values) -> Settings:
             "root": media_root,
             "areas": areas,
             "roots": roots,
+            "mount": _media_mount_rules.resolve(values),
             "location": public(values["flask_site_url_prefix"], values["flask_media_url"]),
             "group": values.get("flask_media_group") or values["flask_site_nginx_user"],
             "file_mode": f"{int(values['flask_media_mode'], 8) & 0o666:04o}",

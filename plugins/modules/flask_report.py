@@ -46,6 +46,10 @@ options:
     description: The answer of M(flaskworks.static_media.static_release) in check mode.
     type: dict
     required: true
+  storage:
+    description: The answer of M(flaskworks.static_media.media_storage_info).
+    type: dict
+    required: true
   responses:
     description: The results of M(ansible.builtin.uri), each with its request.
     type: list
@@ -67,6 +71,7 @@ EXAMPLES = r"""
     nginx_access: "{{ __flask_verify_nginx.paths }}"
     canary: "{{ __flask_verify_canary }}"
     static: "{{ __flask_verify_static }}"
+    storage: "{{ __flask_verify_storage }}"
     responses: "{{ __flask_verify_responses.results }}"
     directory: report
 """

@@ -31,14 +31,18 @@ UNIT = {
 }
 
 
-def render(name: str, app: dict[str, t.Any]) -> str:
+def render(name: str, app: dict[str, t.Any], mount: dict[str, t.Any] | None = None) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         trim_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(core.FilterModule().filters())
-    settings = {"app": app, "site": {"nginx_user": "root"}, "media": {"roots": ["/srv/media"]}}
+    settings = {
+        "app": app,
+        "site": {"nginx_user": "root"},
+        "media": {"roots": ["/srv/media"], "mount": mount},
+    }
     return environment.get_template(name).render(
         __flask_app={"settings": settings}, ansible_managed="Ansible managed"
     )

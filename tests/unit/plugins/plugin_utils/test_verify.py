@@ -38,6 +38,13 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
             "url": "/media/",
             "areas": [{"url": "/media/"}],
             "location": f"{prefix}media/",
+            "mount": {
+                "src": "/dev/vdb1",
+                "path": MEDIA,
+                "fstype": "ext4",
+                "opts": "noexec,nosuid,nodev",
+                "sentinel": ".flask_media_gallery",
+            },
             "group": "www-data",
         },
         "site": {
@@ -48,8 +55,9 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
             "domains": ["gallery.example.com"],
             "url_prefix": prefix,
             "include_file": "/etc/nginx/snippets/gallery.conf",
+            "client_max_body_size_bytes": 1 << 20,
         },
-        "verify": {"address": "127.0.0.1"},
+        "verify": {"address": "127.0.0.1", "min_free_percent": 5},
         "parents": ["/var/www/gallery"],
         "host": {
             "directories": {
@@ -97,10 +105,41 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
     return {
         "settings": settings,
         "static": static,
+        "storage": storage(),
         "canary": canary,
         "responses": responses,
         "app_access": [access(MEDIA)],
         "nginx_access": [access(STATIC), access(MEDIA, checked=3)],
+    }
+
+
+def storage() -> dict[str, t.Any]:
+    """A mount as described, with room on it and where Nginx writes request bodies."""
+    room = {
+        "total_bytes": 100 << 20,
+        "free_bytes": 50 << 20,
+        "total_inodes": 1000,
+        "free_inodes": 500,
+    }
+    return {
+        "mount": {
+            "mounted": "/dev/vdb1 (ext4)",
+            "expected": True,
+            "marked": True,
+            "options": ["nodev", "noexec", "nosuid"],
+            "options_apply": True,
+            "source_missing": False,
+        },
+        "filesystems": [{"mount_point": MEDIA, "roots": [MEDIA], **room}],
+        "body_temp": [
+            {
+                "path": "/var/lib/nginx/body",
+                "exists": True,
+                "allowed": True,
+                "blocked_by": None,
+                "room": {"mount_point": "/", **room},
+            }
+        ],
     }
 
 
