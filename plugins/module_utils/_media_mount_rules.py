@@ -137,7 +137,7 @@ def _path_problems(values: Values) -> t.Iterator[Problem]:
             f"{clash} is {others[clash]!r}, and what uploads lie on is closed to all else",
             remedy,
         )
-    elif overlap(path, mount["src"]):
+    elif mount["src"].startswith("/") and overlap(path, mount["src"]):
         yield Problem(
             "flask_media_mount.src",
             mount["src"],

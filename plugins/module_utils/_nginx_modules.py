@@ -69,9 +69,7 @@ def loaded_modules(conf_file: str) -> set[str]:
     }
 
 
-def directives(
-    conf_file: str, *, main_level: bool = False
-) -> t.Iterator[_nginx_syntax.Directive]:
+def directives(conf_file: str, *, main_level: bool = False) -> t.Iterator[_nginx_syntax.Directive]:
     """Yield the directives of a configuration and of what it includes, each file's once.
 
     A directive's parents are those within its own file. What can't be read is passed over.

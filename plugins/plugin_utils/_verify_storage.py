@@ -71,10 +71,14 @@ def _mounted(mount: Evidence, state: Evidence, app: str) -> Judgement:
         fix = f"Unmount it (umount {shlex.quote(path)}) if nobody needs it there. {remedy}."
     elif not state["marked"]:
         problem = f"{sentinel} is not there"
-        message = f"the file system does not say that it has the uploads of {app}, so it would not start"
+        message = (
+            f"the file system does not say that it has the uploads of {app}, so it would not start"
+        )
         fix = "See that all uploads are there, and not those of a former copy. Then run the site playbook, which marks it."
     elif not state["options_apply"]:
-        problem = f"the kernel has {', '.join(state['options']) or 'no options'}, not {mount['opts']}"
+        problem = (
+            f"the kernel has {', '.join(state['options']) or 'no options'}, not {mount['opts']}"
+        )
         finding = _finding(
             "mount-options",
             path,
@@ -150,13 +154,10 @@ def _free(room: Evidence) -> str:
 
 
 def _size(number: int) -> str:
-    size = float(number)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            break
-        size /= 1024
-    else:
-        unit = "TiB"
+    units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    size, unit = float(number), units.pop(0)
+    while size >= 1024 and units:
+        size, unit = size / 1024, units.pop(0)
     return f"{size:.3g} {unit}" if size < 1000 else f"{size:.0f} {unit}"
 
 
@@ -195,7 +196,9 @@ def _unwritable(place: Evidence, user: str) -> dict[str, str]:
     if not place["exists"]:
         evidence = f"{path} is not there"
     else:
-        evidence = f"{component} is {stop.get('owner')}:{stop.get('group')}, mode {stop.get('mode')}"
+        evidence = (
+            f"{component} is {stop.get('owner')}:{stop.get('group')}, mode {stop.get('mode')}"
+        )
     quoted = shlex.quote(path)
     if component == path:
         # As Nginx itself makes it, when it starts

@@ -380,6 +380,48 @@ def _redirected(e: dict[str, t.Any]) -> None:
     response(e, "app")["location"] = "https://elsewhere.example.com/"
 
 
+def _mount_gone(e: dict[str, t.Any]) -> None:
+    """All that a mount that is gone brings with it."""
+    e["storage"]["mount"].update(mounted=None, expected=False, marked=False)
+    _media_of_root(e)
+    e["canary"] = {"written": False, "error": {"reason": "not-traversable"}}
+    e["responses"] = [one for one in e["responses"] if one["item"]["kind"] != "media"]
+    _app_down(e)
+    _socket_gone(e)
+
+
+def _other_mounted(e: dict[str, t.Any]) -> None:
+    _mount_gone(e)
+    e["storage"]["mount"].update(mounted="/dev/vdc1 (ext4)")
+
+
+def _unmarked(e: dict[str, t.Any]) -> None:
+    e["storage"]["mount"].update(marked=False)
+
+
+def _other_options(e: dict[str, t.Any]) -> None:
+    e["storage"]["mount"].update(options=["nodev"], options_apply=False)
+
+
+def _disk_full(e: dict[str, t.Any]) -> None:
+    e["storage"]["filesystems"][0].update(free_bytes=0)
+    e["canary"] = {"written": False, "error": {"reason": "disk-full", "strerror": "No space"}}
+
+
+def _no_inodes(e: dict[str, t.Any]) -> None:
+    e["storage"]["filesystems"][0].update(free_inodes=0)
+    e["canary"] = {"written": False, "error": {"reason": "disk-full", "strerror": "No space"}}
+
+
+def _body_temp_of_root(e: dict[str, t.Any]) -> None:
+    stop = {"component": "/var/lib/nginx/body", "reason": "not-writable", "owner": "root"}
+    e["storage"]["body_temp"][0].update(allowed=False, blocked_by=stop)
+
+
+def _body_temp_full(e: dict[str, t.Any]) -> None:
+    e["storage"]["body_temp"][0]["room"].update(free_bytes=0)
+
+
 BROKEN: list[tuple[Break, str, list[tuple[str, str]]]] = [
     (_clash, "url-prefixes-differ", [("static-url-mismatch", "/media/static/")]),
     (_same_directory, "directories-differ", [("shared-directory", f"{STATIC}/uploads")]),
@@ -415,6 +457,14 @@ BROKEN: list[tuple[Break, str, list[tuple[str, str]]]] = [
     (_app_404, "missing-is-404", [("served-by-app", "/static/flask-verify-absent-ABSENT")]),
     (_listing, "no-listing", [("directory-listing", "/static/")]),
     (_app_down, "app-answers", [("app-not-answering", "/")]),
+    (_mount_gone, "media-mounted", [("mount-missing", MEDIA)]),
+    (_other_mounted, "media-mounted", [("mount-missing", MEDIA)]),
+    (_unmarked, "media-mounted", [("mount-missing", MEDIA)]),
+    (_other_options, "media-mounted", [("mount-options", MEDIA)]),
+    (_disk_full, "media-has-room", [("disk-full", MEDIA)]),
+    (_no_inodes, "media-has-room", [("disk-full", MEDIA)]),
+    (_body_temp_of_root, "body-spooled", [("body-temp-unwritable", "/var/lib/nginx/body")]),
+    (_body_temp_full, "body-spooled", [("disk-full", "/")]),
     (_unpublished, "static-published", [("static-missing", STATIC)]),
     (_outdated, "static-published", [("static-missing", STATIC)]),
     (
