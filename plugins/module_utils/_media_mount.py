@@ -39,6 +39,8 @@ ENVIRONMENT = {
 # Nobody but root gets in: what is written there would be hidden by the mount, and lost to its users.
 CLOSED_MODE = 0o000
 SHOWN = 3
+# Begins the names of the files that say whose media a file system has.
+SENTINEL_PREFIX = ".flask_media_"
 # fsck_passno of fstab(5): 2 for file systems other than the root's. What is no device has no check.
 CHECKED, UNCHECKED = 2, 0
 # mount(8), "Filesystem-independent mount options", as far as the kernel has a flag for each mount

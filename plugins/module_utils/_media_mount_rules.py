@@ -184,6 +184,6 @@ def resolve(values: Values) -> dict[str, t.Any] | None:
     return {
         **{key: mount[key] for key in ("src", "fstype", "opts")},
         "path": path,
-        "sentinel": f".flask_media_{values['flask_app_name']}",
+        "sentinel": _media_mount.SENTINEL_PREFIX + values["flask_app_name"],
         "unit": _media_mount.unit_name(path),
     }
