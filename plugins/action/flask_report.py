@@ -36,6 +36,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "private_canaries": {"type": "list", "elements": "dict", "default": []},
                 "static": {"type": "dict", "required": True},
                 "site": {"type": "dict", "required": True},
+                "storage": {"type": "dict", "required": True},
                 "responses": {"type": "list", "elements": "dict", "required": True},
                 "directory": {"type": "path", "required": True},
             }

@@ -29,6 +29,9 @@ import time
 import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
+from ansible_collections.flaskworks.static_media.plugins.module_utils._media_mount import (
+    SENTINEL_PREFIX,
+)
 from ansible_collections.flaskworks.static_media.plugins.module_utils._static_tree import (
     PublishError,
     Rights,
@@ -148,6 +151,9 @@ class Directory(Source):
 
     def entries(self) -> t.Iterator[Entry]:
         for path, status in self._listed():
+            if path.startswith(SENTINEL_PREFIX):
+                # Of a mount that the uploads were on, and no upload
+                continue
             if stat.S_ISREG(status.st_mode):
                 yield self.entry(path, status)
             else:

@@ -87,7 +87,20 @@ def loaded_modules(conf_file: str) -> set[str]:
 
     Only main level is looked at, since ``load_module`` is allowed nowhere else.
     """
-    found: set[str] = set()
+    return {
+        os.path.splitext(os.path.basename(directive.arguments[0]))[0]
+        for directive in directives(conf_file, main_level=True)
+        if directive.name == "load_module" and directive.arguments
+    }
+
+
+def directives(conf_file: str, *, main_level: bool = False) -> t.Iterator[_nginx_syntax.Directive]:
+    """Yield the directives of a configuration and of what it includes, each file's once.
+
+    A directive's parents are those within its own file. What can't be read is passed over.
+
+    :param main_level: pass over blocks, and what is included in them.
+    """
     seen: set[str] = set()
     waiting = [conf_file]
     while waiting:
@@ -95,21 +108,20 @@ def loaded_modules(conf_file: str) -> set[str]:
         if path in seen:
             continue
         seen.add(path)
-        for directive in _main_level(path):
-            arguments = directive.arguments
-            if directive.name == "load_module" and arguments:
-                found.add(os.path.splitext(os.path.basename(arguments[0]))[0])
-            elif directive.name == "include" and arguments:
-                pattern = os.path.join(os.path.dirname(conf_file), arguments[0])
+        for directive in _in_file(path):
+            if main_level and directive.parents:
+                continue
+            yield directive
+            if directive.name == "include" and directive.arguments:
+                pattern = os.path.join(os.path.dirname(conf_file), directive.arguments[0])
                 waiting += _glob.expand(pattern, _names)
-    return found
 
 
-def _main_level(path: str) -> t.Iterator[_nginx_syntax.Directive]:
+def _in_file(path: str) -> t.Iterator[_nginx_syntax.Directive]:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             for item in _nginx_syntax.parse(file.read()):
-                if isinstance(item, _nginx_syntax.Directive) and not item.parents:
+                if isinstance(item, _nginx_syntax.Directive):
                     yield item
     except (OSError, _nginx_syntax.NginxSyntaxError):
         # Nginx would not read on either.

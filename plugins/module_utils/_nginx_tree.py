@@ -69,6 +69,7 @@ class Build:
     prefix: str
     conf_file: str
     pid_file: str
+    body_temp_path: str = ""
 
     @property
     def conf_directory(self) -> str:
@@ -174,7 +175,10 @@ def parse_build(binary: str, text: str) -> Build:
     prefix = options.get("prefix", "/usr/local/nginx")
     conf_file = os.path.join(prefix, options.get("conf-path", "conf/nginx.conf"))
     pid_file = os.path.join(prefix, options.get("pid-path", "logs/nginx.pid"))
-    return Build(binary, version[1], prefix, conf_file, pid_file)
+    body_temp_path = options.get("http-client-body-temp-path", "client_body_temp")
+    return Build(
+        binary, version[1], prefix, conf_file, pid_file, os.path.join(prefix, body_temp_path)
+    )
 
 
 @dataclasses.dataclass

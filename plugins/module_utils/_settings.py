@@ -26,6 +26,7 @@ import typing as t
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _compose,
     _media_areas,
+    _media_mount_rules,
     _media_permissions,
     _site_tls,
     _upload_limits,
@@ -122,6 +123,9 @@ def normalised(values: Values) -> dict[str, t.Any]:
     plain["flask_media_areas"] = [
         {**area, "root": _plain(area.get("root"))} for area in values["flask_media_areas"]
     ]
+    mount = values.get("flask_media_mount")
+    if mount:
+        plain["flask_media_mount"] = {**mount, "path": _plain(mount.get("path"))}
     if values.get("flask_site_port") is None:
         plain["flask_site_port"] = DEFAULT_PORTS[values["flask_site_scheme"]]
     return {**values, **plain}
@@ -160,6 +164,7 @@ def description_problems(values: Values) -> list[Problem]:
     if not any(problem.variable in ("flask_media_url", "flask_media_root") for problem in problems):
         problems += _media_areas.problems(values)
         problems += _upload_limits.problems(values, _proxies(values))
+        problems += _media_mount_rules.problems(values)
     if not any(problem.variable.endswith("root") for problem in problems):
         problems += _root_problems(values)
     return problems
@@ -617,6 +622,7 @@ def _shared(one: Values, other: Values) -> t.Iterator[Problem]:
                 f"the files of {names} would lie in one another",
                 "Give each app of flask_apps directories of its own",
             )
+    yield from _media_mount_rules.shared_problems(one, other)
     yield from _shared_urls(one, other, names)
 
 
@@ -705,6 +711,13 @@ def _value_problems(values: Values) -> t.Iterator[Problem]:
             values["flask_verify_sample_files"],
             "it is no number of files",
             "Write 0 or more",
+        )
+    if not 0 <= values["flask_verify_min_free_percent"] < 100:
+        yield Problem(
+            "flask_verify_min_free_percent",
+            values["flask_verify_min_free_percent"],
+            "it is no percentage",
+            "Write one such as 5",
         )
     yield from _media_areas.inline_type_problems(
         "flask_media_inline_types", values["flask_media_inline_types"]
@@ -1180,6 +1193,7 @@ def resolve(values: Values) -> Settings:
             "signing_key_file": _media_areas.signing_key_file(values)
             if _media_areas.is_signed(values)
             else None,
+            "mount": _media_mount_rules.resolve(values),
             "location": public(values["flask_site_url_prefix"], values["flask_media_url"]),
             **_media_permissions.resolve(values),
             "domain": values.get("flask_media_domain"),

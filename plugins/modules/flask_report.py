@@ -60,6 +60,10 @@ options:
     description: The answer of M(flaskworks.static_media.flask_site_info).
     type: dict
     required: true
+  storage:
+    description: The answer of M(flaskworks.static_media.media_storage_info).
+    type: dict
+    required: true
   responses:
     description: The results of M(ansible.builtin.uri), each with its request.
     type: list
@@ -82,6 +86,7 @@ EXAMPLES = r"""
     canary: "{{ __flask_verify_canary }}"
     static: "{{ __flask_verify_static }}"
     site: "{{ __flask_verify_site }}"
+    storage: "{{ __flask_verify_storage }}"
     responses: "{{ __flask_verify_responses.results }}"
     directory: report
 """

@@ -32,6 +32,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _verify_limits,
     _verify_permissions,
     _verify_private,
+    _verify_storage,
     _verify_tls,
 )
 
@@ -63,6 +64,7 @@ TITLES = {
     "private-media-closed": "Private media is closed to visitors whom nobody knows",
     "app-answers": "The app answers behind Nginx",
     "prefix-heeded": "The app's links carry its URL prefix",
+    **_verify_storage.TITLES,
     "certificate": _verify_tls.CERTIFICATE_TITLE,
     "media-domain": _verify_tls.MEDIA_DOMAIN_TITLE,
     "body-limits": _verify_limits.TITLE,
@@ -225,6 +227,7 @@ class Proof:
     :ivar canary: the answer of ``media_canary``.
     :ivar static: the answer of ``static_release`` in check mode.
     :ivar site: the answer of ``flask_site_info``.
+    :ivar storage: the answer of ``media_storage_info``.
     :ivar responses: the results of ``ansible.builtin.uri``, each with its request as ``item``.
     """
 
@@ -232,6 +235,7 @@ class Proof:
         self.settings = evidence["settings"]
         self.canary = evidence["canary"]
         self.static = evidence["static"]
+        self.storage = evidence["storage"]
         self.responses = evidence["responses"]
         self.site = evidence["site"]
         self.access = {
@@ -244,6 +248,8 @@ class Proof:
 
     def judge(self) -> None:
         """Fill ``checks`` and ``findings``."""
+        # First, since it explains much of what follows.
+        self._judge_storage()
         self._judge_prefixes()
         self._judge_directories()
         self._judge_upload_folder()
@@ -279,11 +285,43 @@ class Proof:
     def _skip(self, check_id: str, reason: str) -> None:
         self.checks.append(Check(check_id, "skip", reason))
 
-    def _find(self, finding_id: str, component: str, message: str, evidence: str, fix: str) -> None:
-        if not any(
+    def _find(
+        self,
+        finding_id: str,
+        component: str,
+        message: str,
+        evidence: str,
+        fix: str,
+        severity: str = "error",
+    ) -> None:
+        is_known = any(
             (found.id, found.component) == (finding_id, component) for found in self.findings
-        ):
-            self.findings.append(Finding(finding_id, "error", component, message, evidence, fix))
+        )
+        if not is_known and not self._is_hidden(component):
+            self.findings.append(Finding(finding_id, severity, component, message, evidence, fix))
+
+    def _is_hidden(self, component: str) -> bool:
+        """Whether a component is where a mount is gone, which is told of by itself."""
+        missing = (found.component for found in self.findings if found.id == "mount-missing")
+        return any(contains(path, component) for path in missing)
+
+    @property
+    def _is_explained(self) -> bool:
+        """Whether a fault has been found already, by which others fail too."""
+        return any(found.severity == "error" for found in self.findings)
+
+    def _judge_storage(self) -> None:
+        for judgement in _verify_storage.judge(self.settings, self.storage):
+            self.checks.append(Check(judgement.check_id, judgement.status, judgement.evidence))
+            for found in judgement.findings:
+                self._find(
+                    found["id"],
+                    found["component"],
+                    found["message"],
+                    found["evidence"],
+                    found["fix"],
+                    found["severity"],
+                )
 
     @property
     def _mounts(self) -> list[dict[str, t.Any]]:
@@ -362,14 +400,18 @@ class Proof:
             error = self.canary.get("error") or {}
             app_problems = [f"writing failed: {error.get('strerror', 'unknown error')}"]
             reason = str(error.get("reason"))
-            self._find(
-                reason if reason in ACCESS_FAULTS else "not-writable",
-                self.settings["media"]["root"],
-                f"{app_user} may write there by its modes, and yet can't",
-                app_problems[0],
-                "Look for a read-only mount or a full disk; the app's service must list the media root "
-                "in ReadWritePaths=.",
+            is_told = reason == "disk-full" and any(
+                (found.id, found.severity) == (reason, "error") for found in self.findings
             )
+            if not is_told:
+                self._find(
+                    reason if reason in ACCESS_FAULTS else "not-writable",
+                    self.settings["media"]["root"],
+                    f"{app_user} may write there by its modes, and yet can't",
+                    app_problems[0],
+                    "Look for a read-only mount or a full disk; the app's service must list the media root "
+                    "in ReadWritePaths=.",
+                )
         self._check(
             "app-writes-media",
             app_problems,
@@ -623,7 +665,7 @@ class Proof:
     def _judge_app(self, through_nginx: list[_Answer], direct: list[_Answer]) -> None:
         """Judge that the answer through Nginx is the one that the app itself gives."""
         name, bind = self.settings["app"]["name"], self.settings["app"]["bind"]
-        explained = bool(self.findings)
+        explained = self._is_explained
         problems = []
         if not through_nginx or not direct:
             problems.append("the app was not asked")
@@ -706,7 +748,7 @@ class Proof:
             [f"{answer} {answer.served_by}" for answer in wrong],
             f"{files[-1]}, ETag {files[-1].etag}; {len(files)} of {len(files)} with the bytes of the file",
         )
-        explained = bool(self.findings)
+        explained = self._is_explained
         for answer in wrong:
             if not explained or answer.by_app:
                 self._find_misrouted(answer)
@@ -770,7 +812,7 @@ class Proof:
     ) -> None:
         wrong = [answer for answer in answers if not holds(answer)]
         # An app whose media is out of reach fails for that reason.
-        is_explained = bool(self.findings) and finding_id == "app-not-answering"
+        is_explained = self._is_explained and finding_id == "app-not-answering"
         for answer in wrong:
             if answer.status < 0:
                 self._find_misrouted(answer)

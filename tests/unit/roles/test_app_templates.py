@@ -23,6 +23,7 @@ UNIT = {
     "name": "app",
     "user": "app",
     "group": "app",
+    "bind": "unix:/run/app/app.sock",
     "directory": "/opt/app/current",
     "virtualenv": "/opt/app/current",
     "gunicorn_file": "/etc/app/gunicorn.conf.py",
@@ -32,14 +33,18 @@ UNIT = {
 }
 
 
-def render(name: str, app: dict[str, t.Any]) -> str:
+def render(name: str, app: dict[str, t.Any], mount: dict[str, t.Any] | None = None) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         trim_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(core.FilterModule().filters())
-    settings = {"app": app, "site": {"nginx_user": "root"}, "media": MEDIA}
+    settings = {
+        "app": app,
+        "site": {"nginx_user": "root"},
+        "media": {**MEDIA, "mount": mount},
+    }
     return environment.get_template(name).render(
         __flask_app={"settings": settings}, ansible_managed="Ansible managed"
     )
@@ -84,10 +89,17 @@ def app() -> t.Iterator[dict[str, t.Any]]:
         script(app, "stop")
 
 
-def script(app: dict[str, t.Any], action: str, is_answering: bool = True) -> int:
+def script(
+    app: dict[str, t.Any],
+    action: str,
+    is_answering: bool = True,
+    mount: dict[str, t.Any] | None = None,
+) -> int:
     """Run the init script, with its log below the app's own directory, and return its status."""
     directory = app["directory"]
-    text = render("app.init.j2", app).replace('LOG="/var/log/$NAME/', f'LOG="{directory}/log/')
+    text = render("app.init.j2", app, mount).replace(
+        'LOG="/var/log/$NAME/', f'LOG="{directory}/log/'
+    )
     if is_answering:
         text = text.replace("&& answers;", "&& true;")
     path = Path(directory, "script")
@@ -215,11 +227,22 @@ def test_a_reload_that_nothing_follows_fails(app: dict[str, t.Any]) -> None:
     assert script(app, "status") == 0
 
 
-def unit() -> dict[str, list[str]]:
+def test_the_script_starts_nothing_without_the_mount(app: dict[str, t.Any]) -> None:
+    mount = {"path": app["directory"], "sentinel": ".flask_media_app"}
+    assert script(app, "start", mount=mount) != 0
+    assert pids(app) == set()
+    Path(mount["path"], mount["sentinel"]).touch()
+    assert script(app, "start", mount=mount) == 0
+    assert script(app, "status", mount=mount) == 0
+
+
+def unit(
+    name: str = "app.service.j2", mount: dict[str, t.Any] | None = None
+) -> dict[str, list[str]]:
     """Return the options of each section of the unit."""
     sections: dict[str, list[str]] = {}
     section = ""
-    for line in render("app.service.j2", UNIT).splitlines():
+    for line in render(name, UNIT, mount).splitlines():
         if line.startswith("["):
             section = line.strip("[]")
         elif line and not line.startswith("#"):
@@ -235,6 +258,21 @@ def test_a_crash_loop_reaches_no_start_limit() -> None:
 
 def test_a_call_that_is_filtered_is_an_error_and_no_end() -> None:
     assert "SystemCallErrorNumber=EPERM" in unit()["Service"]
+
+
+@pytest.mark.parametrize("name", ["app.service.j2", "app.socket.j2"])
+def test_the_units_are_bound_to_the_mount_that_there_is(name: str) -> None:
+    mount = {"path": "/srv/media", "unit": "srv-media.mount", "sentinel": ".flask_media_app"}
+    expected = {
+        "RequiresMountsFor=/srv/media",
+        "BindsTo=srv-media.mount",
+        "AssertPathIsMountPoint=/srv/media",
+        "AssertPathExists=/srv/media/.flask_media_app",
+    }
+    assert expected <= set(unit(name, mount)["Unit"])
+    without = " ".join(unit(name)["Unit"])
+    assert "Assert" not in without
+    assert "BindsTo" not in without
 
 
 def test_root_owns_where_it_opens_the_log() -> None:

@@ -136,6 +136,14 @@ def test_a_link_in_the_media_root_leads_nowhere(host: Host, tmp_path: Path) -> N
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+def test_the_mark_of_a_mount_is_no_upload(host: Host) -> None:
+    host.put("a.png", "a")
+    host.put(".flask_media_gallery", "whose this was")
+    (host.media / ".flask_media_gallery").write_text("whose this is")
+    host.run(copy, Adoption.verify)
+    assert tree_of(host.media) == {"a.png": "a", ".flask_media_gallery": "whose this is"}
+
+
 def test_links_and_special_files_are_reported_and_not_followed(host: Host) -> None:
     (host.source / "link").symlink_to("/etc/passwd")
     (host.source / "links").symlink_to("/etc")

@@ -49,6 +49,13 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
             "domain": None,
             "location": f"{prefix}media/",
             "permissions": "group",
+            "mount": {
+                "src": "/dev/vdb1",
+                "path": MEDIA,
+                "fstype": "ext4",
+                "opts": "noexec,nosuid,nodev",
+                "sentinel": ".flask_media_gallery",
+            },
             "group": "www-data",
             "mode": "2750",
             "file_mode": "0640",
@@ -67,8 +74,9 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
             "app_answers_too_large": False,
             "body_probes": [{"path": prefix, "size": 1000, "is_of_app": True}],
             "include_file": "/etc/nginx/snippets/gallery.conf",
+            "client_max_body_size_bytes": 1 << 20,
         },
-        "verify": {"address": "127.0.0.1"},
+        "verify": {"address": "127.0.0.1", "min_free_percent": 5},
         "parents": ["/var/www/gallery"],
         "host": {
             "directories": {
@@ -122,6 +130,7 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
     return {
         "settings": settings,
         "static": static,
+        "storage": storage(),
         "canary": canary,
         "site": {
             "handshakes": [],
@@ -147,6 +156,36 @@ def area(
         "internal_location": internal,
         "is_main": url == "/media/",
         "is_on_media_domain": False,
+    }
+
+
+def storage() -> dict[str, t.Any]:
+    """A mount as described, with room on it and where Nginx writes request bodies."""
+    room = {
+        "total_bytes": 100 << 20,
+        "free_bytes": 50 << 20,
+        "total_inodes": 1000,
+        "free_inodes": 500,
+    }
+    return {
+        "mount": {
+            "mounted": "/dev/vdb1 (ext4)",
+            "expected": True,
+            "marked": True,
+            "options": ["nodev", "noexec", "nosuid"],
+            "options_apply": True,
+            "source_missing": False,
+        },
+        "filesystems": [{"mount_point": MEDIA, "roots": [MEDIA], **room}],
+        "body_temp": [
+            {
+                "path": "/var/lib/nginx/body",
+                "exists": True,
+                "allowed": True,
+                "blocked_by": None,
+                "room": {"mount_point": "/", **room},
+            }
+        ],
     }
 
 
@@ -405,6 +444,48 @@ def _redirected(e: dict[str, t.Any]) -> None:
     response(e, "app")["location"] = "https://elsewhere.example.com/"
 
 
+def _mount_gone(e: dict[str, t.Any]) -> None:
+    """All that a mount that is gone brings with it."""
+    e["storage"]["mount"].update(mounted=None, expected=False, marked=False)
+    _media_of_root(e)
+    e["canary"] = {"written": False, "error": {"reason": "not-traversable"}}
+    e["responses"] = [one for one in e["responses"] if one["item"]["kind"] != "media"]
+    _app_down(e)
+    _socket_gone(e)
+
+
+def _other_mounted(e: dict[str, t.Any]) -> None:
+    _mount_gone(e)
+    e["storage"]["mount"].update(mounted="/dev/vdc1 (ext4)")
+
+
+def _unmarked(e: dict[str, t.Any]) -> None:
+    e["storage"]["mount"].update(marked=False)
+
+
+def _other_options(e: dict[str, t.Any]) -> None:
+    e["storage"]["mount"].update(options=["nodev"], options_apply=False)
+
+
+def _disk_full(e: dict[str, t.Any]) -> None:
+    e["storage"]["filesystems"][0].update(free_bytes=0)
+    e["canary"] = {"written": False, "error": {"reason": "disk-full", "strerror": "No space"}}
+
+
+def _no_inodes(e: dict[str, t.Any]) -> None:
+    e["storage"]["filesystems"][0].update(free_inodes=0)
+    e["canary"] = {"written": False, "error": {"reason": "disk-full", "strerror": "No space"}}
+
+
+def _body_temp_of_root(e: dict[str, t.Any]) -> None:
+    stop = {"component": "/var/lib/nginx/body", "reason": "not-writable", "owner": "root"}
+    e["storage"]["body_temp"][0].update(allowed=False, blocked_by=stop)
+
+
+def _body_temp_full(e: dict[str, t.Any]) -> None:
+    e["storage"]["body_temp"][0]["room"].update(free_bytes=0)
+
+
 BROKEN: list[tuple[Break, str, list[tuple[str, str]]]] = [
     (_clash, "url-prefixes-differ", [("static-url-mismatch", "/media/static/")]),
     (_same_directory, "directories-differ", [("shared-directory", f"{STATIC}/uploads")]),
@@ -443,6 +524,14 @@ BROKEN: list[tuple[Break, str, list[tuple[str, str]]]] = [
     (_listing, "no-listing", [("directory-listing", "/static/")]),
     (_private_served, "private-media-closed", [("auth-bypassed", "/documents/")]),
     (_app_down, "app-answers", [("app-not-answering", "/")]),
+    (_mount_gone, "media-mounted", [("mount-missing", MEDIA)]),
+    (_other_mounted, "media-mounted", [("mount-missing", MEDIA)]),
+    (_unmarked, "media-mounted", [("mount-missing", MEDIA)]),
+    (_other_options, "media-mounted", [("mount-options", MEDIA)]),
+    (_disk_full, "media-has-room", [("disk-full", MEDIA)]),
+    (_no_inodes, "media-has-room", [("disk-full", MEDIA)]),
+    (_body_temp_of_root, "body-spooled", [("body-temp-unwritable", "/var/lib/nginx/body")]),
+    (_body_temp_full, "body-spooled", [("disk-full", "/")]),
     (_unpublished, "static-published", [("static-missing", STATIC)]),
     (_outdated, "static-published", [("static-missing", STATIC)]),
     (
