@@ -25,6 +25,7 @@ import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _compose,
+    _confinement,
     _media_areas,
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
@@ -1203,6 +1204,9 @@ def resolve(values: Values) -> Settings:
     static_root = values["flask_static_root"].rstrip("/")
     areas = _media_areas.resolve(values)
     roots = [area["root"] for area in areas]
+    parents = delivery_parents(
+        name, [static_root, *roots], not_holding=_deployed_by_others(values)
+    )
     return {
         "app": {
             **_section(values, "flask_app_"),
@@ -1247,15 +1251,15 @@ def resolve(values: Values) -> Settings:
                 values["flask_app_gunicorn_timeout_seconds"] + READ_MARGIN_SECONDS,
             ),
             "include_directory": f"/etc/nginx/flask.d/{name}",
+            "nginx_drop_in": _confinement.drop_in(name),
+            "read_only_paths": _confinement.read_only_paths(parents, [static_root, *roots]),
         },
         "verify": {
             **_section(values, "flask_verify_"),
             "app_paths": [{"path": root, "want": ["read", "write", "traverse"]} for root in roots],
             "nginx_paths": [{"path": root, "want": ["traverse"]} for root in (static_root, *roots)],
         },
-        "parents": delivery_parents(
-            name, [static_root, *roots], not_holding=_deployed_by_others(values)
-        ),
+        "parents": parents,
     }
 
 
@@ -1475,6 +1479,7 @@ def claimable_paths(values: Values) -> list[str]:
         values["flask_site_include_file"],
         *_service_files(values),
         *_app_directories(values),
+        _confinement.drop_in(values["flask_app_name"]),
     ]
 
 
@@ -1500,6 +1505,7 @@ def _claim_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[P
             "Write another path or another flask_app_name, or move that file away if it is the "
             "app's former one",
         )
+    yield from _confinement.problems(name, paths)
     if values["flask_app_service"] != "managed":
         return
     files = _service_files(values)

@@ -28,6 +28,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._rules imp
     overlap,
     public,
 )
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _verify_confinement
 
 Evidence = t.Mapping[str, t.Any]
 
@@ -48,6 +49,7 @@ TITLES = {
     "served-by-nginx": "Nginx serves both, with the right alias",
     "app-writes-media": "The app's process can write media",
     "nginx-reads-both": "Nginx can read both",
+    "nginx-confined": "Nginx's service can write neither, as root neither",
     "uploads-survive-redeploy": "Uploads are out of reach of a redeploy",
     "direct-requests": "Direct requests for static and media files give 200",
     "missing-is-404": "A missing file is a 404 of Nginx's, not of the app's",
@@ -192,6 +194,7 @@ class Proof:
         self._judge_directories()
         self._judge_upload_folder()
         self._judge_access()
+        self._judge_confinement()
         self._judge_published()
         self._judge_survival()
         self._judge_responses()
@@ -330,6 +333,22 @@ class Proof:
             f"{nginx_user} reads {', '.join(path['path'] for path in paths)} and {checked} files in them"
             + (of if partial else ""),
         )
+
+    def _judge_confinement(self) -> None:
+        verdict = _verify_confinement.judge(self.settings)
+        self.checks.append(Check("nginx-confined", verdict.status, verdict.evidence))
+        if verdict.finding:
+            severity = "error" if verdict.status == "fail" else "warning"
+            self.findings.append(
+                Finding(
+                    verdict.finding,
+                    severity,
+                    verdict.component,
+                    verdict.message,
+                    verdict.evidence,
+                    verdict.fix,
+                )
+            )
 
     def _access_problems(self, user: str) -> list[str]:
         problems = []

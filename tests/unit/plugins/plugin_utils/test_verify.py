@@ -15,6 +15,7 @@ NGINX_ETAG = '"5e3f1c00-a"'
 WERKZEUG_ETAG = '"1580601600.0-10-123456"'
 MEDIA = "/var/www/gallery/media"
 STATIC = "/var/www/gallery/static"
+DROP_IN = "/etc/systemd/system/nginx.service.d/flask-gallery.conf"
 
 
 def healthy(prefix: str = "/") -> dict[str, t.Any]:
@@ -48,10 +49,19 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
             "domains": ["gallery.example.com"],
             "url_prefix": prefix,
             "include_file": "/etc/nginx/snippets/gallery.conf",
+            "nginx_drop_in": DROP_IN,
         },
         "verify": {"address": "127.0.0.1"},
         "parents": ["/var/www/gallery"],
         "host": {
+            "service_manager": "systemd",
+            "paths": {DROP_IN: "ours"},
+            "nginx_view": {
+                "process_id": 812,
+                "is_older": False,
+                "writable": [],
+                "mount_points": [],
+            },
             "directories": {
                 path: {"resolved": path, "virtualenv": None, "checkout": None, "kind": "directory"}
                 for path in (STATIC, MEDIA)
@@ -177,6 +187,10 @@ def _clash(e: dict[str, t.Any]) -> None:
 
 def _same_directory(e: dict[str, t.Any]) -> None:
     e["settings"]["host"]["directories"][MEDIA]["resolved"] = f"{STATIC}/uploads"
+
+
+def _unconfined(e: dict[str, t.Any]) -> None:
+    e["settings"]["host"]["nginx_view"]["writable"] = [STATIC, MEDIA]
 
 
 def _other_folder(e: dict[str, t.Any]) -> None:
@@ -392,6 +406,7 @@ BROKEN: list[tuple[Break, str, list[tuple[str, str]]]] = [
     (_default_404, "app-answers", [("location-shadowed", "/")]),
     (_socket_gone, "app-answers", [("app-not-answering", "unix:/run/gallery/gallery.sock")]),
     (_redirected, "app-answers", [("location-shadowed", "/")]),
+    (_unconfined, "nginx-confined", [("media-writable-by-nginx", MEDIA)]),
     (_deaf, "prefix-heeded", [("proxy-prefix-lost", "gallery:create_app()")]),
 ]
 
