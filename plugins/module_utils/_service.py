@@ -415,7 +415,11 @@ class Manager:
             with _as_user.view_of(pid) as view:
                 return (
                     *(path for path in self.directories if not _is_same(path, view)),
-                    *(path for path in self.read_only_directories if _confinement.is_writable(path, view)),
+                    *(
+                        path
+                        for path in self.read_only_directories
+                        if _confinement.is_writable(path, view)
+                    ),
                 )
         except _as_user.AsUserError:
             # It ended, or nobody may look: then its age alone tells.

@@ -1204,9 +1204,7 @@ def resolve(values: Values) -> Settings:
     static_root = values["flask_static_root"].rstrip("/")
     areas = _media_areas.resolve(values)
     roots = [area["root"] for area in areas]
-    parents = delivery_parents(
-        name, [static_root, *roots], not_holding=_deployed_by_others(values)
-    )
+    parents = delivery_parents(name, [static_root, *roots], not_holding=_deployed_by_others(values))
     return {
         "app": {
             **_section(values, "flask_app_"),

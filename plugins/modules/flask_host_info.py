@@ -234,9 +234,7 @@ def main() -> None:
         module.fail_json(msg=error.args[0])
     root = module.params["root"]
     container, engine_error = _hosted_container.look_up(module.params["container"])
-    nginx_view = _confinement.view_of_nginx(
-        module.params["service"], module.params["directories"]
-    )
+    nginx_view = _confinement.view_of_nginx(module.params["service"], module.params["directories"])
     module.exit_json(
         changed=False,
         package_manager=package_manager,

@@ -37,7 +37,9 @@ def judge(settings: t.Mapping[str, t.Any]) -> Verdict:
     writable = view["writable"]
     if not writable:
         roots = (settings["static"]["root"], *settings["media"]["roots"])
-        return Verdict("pass", f"its process {view['process_id']} sees {', '.join(roots)} read-only")
+        return Verdict(
+            "pass", f"its process {view['process_id']} sees {', '.join(roots)} read-only"
+        )
     shown = f"process {view['process_id']} sees {', '.join(writable)} writable"
     if view["is_older"] or set(writable) <= set(view["mount_points"]):
         since = drop_in if view["is_older"] else ", ".join(writable)

@@ -52,7 +52,7 @@ class Suppression:
 SUPPRESSIONS = (
     Suppression(
         "add_header_redefinition",
-        ".*[\"`]content-disposition[\"`].*",
+        '.*["`]content-disposition["`].*',
         "That is what the nested location is for: what may be shown inline is not attached. It repeats all "
         "the other headers, which test_hostile.py sees on every answer.",
     ),

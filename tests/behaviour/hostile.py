@@ -32,8 +32,7 @@ INLINE = {
 NAME_BYTES = 255
 # One grey pixel
 PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNo"
-    "AAAAggCBd81ytgAAAABJRU5ErkJggg=="
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
 )
 
 
@@ -120,7 +119,9 @@ def active() -> list[Upload]:
             is_active=True,
         ),
         # Pictures to those who look at the head, pages or scripts to those who read on.
-        Upload(b"polyglot.gif.js", b"GIF89a=0;" + beacon("polyglot.gif.js").encode(), is_active=True),
+        Upload(
+            b"polyglot.gif.js", b"GIF89a=0;" + beacon("polyglot.gif.js").encode(), is_active=True
+        ),
         Upload(b"polyglot.png", PNG + markup("polyglot.png"), inline=True, is_active=True),
         Upload(
             b"polyglot.jpg",
@@ -140,7 +141,9 @@ def passive() -> Iterator[Upload]:
     yield Upload(
         b"sheet.xsl",
         b'<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">'
-        b'<xsl:template match="/"><html>' + page + b"</html></xsl:template></xsl:stylesheet>",
+        b'<xsl:template match="/"><html>'
+        + markup("sheet.xml")
+        + b"</html></xsl:template></xsl:stylesheet>",
     )
     yield Upload(
         b"action.pdf",
@@ -162,18 +165,37 @@ def _names(page: bytes) -> Iterator[Upload]:
         *(b"line\nbreak.html", b"carriage\rreturn.html", b"header\r\nSet-Cookie: a=b.html"),
         *(b"picture.png\n", b"picture.png\r", b"picture.png\r\n", b"picture.png\n.html"),
         *(b"picture.png ", b"picture.png.", b"picture.png. .", b"picture.html .", b" leading.html"),
-        *(b"nul%00.html", b"page.html%00.html", b"picture.png%00", b"bell\x07\x01.html", b"tab\t.html"),
-        *(b"quote\".html", b"quote'.html", b"semi;colon.html", b"back\\slash.html", b"pipe|x.html"),
+        *(
+            b"nul%00.html",
+            b"page.html%00.html",
+            b"picture.png%00",
+            b"bell\x07\x01.html",
+            b"tab\t.html",
+        ),
+        *(b'quote".html', b"quote'.html", b"semi;colon.html", b"back\\slash.html", b"pipe|x.html"),
         *(b"$uri.html", b"$document_root.html", b"{brace}.html", b"<b>.html", b"`id`.html"),
         *(b"-rf.html", b"*.html", b"?.html", b"#.html", b"a&b=c.html", b"~root.html", b"%n%s.html"),
         # A step up, spelled so that a second decoding or another system would take it.
         *(b"..%2f..%2fetc%2fpasswd", b"..%252fetc%252fpasswd", b"%2e%2e%2fx.html"),
         *(b"x..\\..\\etc\\passwd", b"x\xc0\xae\xc0\xae\xc0\xafpasswd", b"x\xe0\x80\xae.html"),
-        *("x．．／etc／passwd".encode(), "x\u2215..\u2215passwd".encode(), b"\xff\xfe.html"),
+        *(
+            "x\uff0e\uff0e\uff0fetc\uff0fpasswd".encode(),
+            "x\u2215..\u2215passwd".encode(),
+            b"\xff\xfe.html",
+        ),
         # The name that is shown is not the name that is.
         *("x\u202egnp.html".encode(), "x\u200b.html".encode(), "page.h\u0442ml".encode()),
-        *("ｐａｇｅ．html".encode(), "pic.png\u2028".encode(), "pic.ｐng".encode(), b"picture.pn\xc7"),
-        *(b"h" * (NAME_BYTES - 5) + b".html", b"n" * NAME_BYTES, b"\n" * (NAME_BYTES - 5) + b".html"),
+        *(
+            "\uff50\uff41\uff47\uff45\uff0ehtml".encode(),
+            "pic.png\u2028".encode(),
+            "pic.\uff50ng".encode(),
+            b"picture.pn\xc7",
+        ),
+        *(
+            b"h" * (NAME_BYTES - 5) + b".html",
+            b"n" * NAME_BYTES,
+            b"\n" * (NAME_BYTES - 5) + b".html",
+        ),
         *(b"folder.png/index.html", b"deep/er/page.html", b"_/page.html", b"media/page.html"),
         *(b"folder.png/picture.png.", b"con.html", b"aux", b"picture.png::$DATA", b"x.p"),
     )
@@ -181,7 +203,7 @@ def _names(page: bytes) -> Iterator[Upload]:
     yield from (Upload(name, page) for name in attached if not is_hidden(name))
     shown = (
         *(b"line\nbreak.png", b"PICTURE.PNG", b"picture.PnG", b"page.html.png", b"shell.php.png"),
-        *(b"%2e%2e.png", b"percent%41.png", b"back\\slash.png", b"quote\".png", b"nul%00.png"),
+        *(b"%2e%2e.png", b"percent%41.png", b"back\\slash.png", b'quote".png', b"nul%00.png"),
         *("x\u202elmth.png".encode(), b"p" * (NAME_BYTES - 4) + b".png", b"\xff.png", b"a b+c.png"),
         *(b"folder.png/picture.png", b"folder.html/picture.png", b"x\xc0\xae\xc0\xae\xc0\xaf.png"),
     )
@@ -198,7 +220,14 @@ def is_hidden(name: bytes) -> bool:
 
 HIDDEN = (
     *(b".htaccess", b".user.ini", b".htpasswd", b".env", b".git/config", b".png", b".html"),
-    *(b"...", b"..png", b"..%2f..%2fetc", b".\n.png", b"deep/.hidden/picture.png", b".well-known/x.txt"),
+    *(
+        b"...",
+        b"..png",
+        b"..%2f..%2fetc",
+        b".\n.png",
+        b"deep/.hidden/picture.png",
+        b".well-known/x.txt",
+    ),
     *(b".. ", b"..\\x.png", ".\u202egnp".encode()),
 )
 
@@ -281,9 +310,7 @@ with tarfile.open(fileobj=io.BytesIO(rest[size:])) as packed:
 def extract(site: Site, host: Host) -> list[bytes]:
     """Unpack both archives as the app's user; the names of the links that came of it."""
     directory = f"{site.media_root}/{DIRECTORY}"
-    names = [
-        prefix + name for prefix in (b"unzipped-", b"untarred-") for name in links(site)
-    ]
+    names = [prefix + name for prefix in (b"unzipped-", b"untarred-") for name in links(site)]
     host.placed += [os.fsdecode(f"{directory}/".encode() + name) for name in names]
     zipped = archive(site)
     request = f"{directory}\n{len(zipped)}\n".encode() + zipped + tarball(site)
@@ -329,7 +356,9 @@ def lines(site: Site, upload: Upload) -> list[Line]:
 
     return [
         line("200", url, 200, {**found, "Content-Length": str(size)}, upload.content),
-        Line("HEAD", url, (200,), {**found, "Content-Length": str(size)}, never, b"", method="HEAD"),
+        Line(
+            "HEAD", url, (200,), {**found, "Content-Length": str(size)}, never, b"", method="HEAD"
+        ),
         Line("206", url, (206,), part, never, upload.content[1:5], send={"Range": "bytes=1-4"}),
         Line("304 by ETag", url, (304,), always, never, b"", revalidate="If-None-Match"),
         Line("304 by time", url, (304,), always, never, b"", revalidate="If-Modified-Since"),

@@ -8,8 +8,8 @@ from urllib.parse import quote_from_bytes
 
 import contract
 import corpus
-import hosts
 import hostile
+import hosts
 import pytest
 import uploads
 from raw_http import Connection
@@ -42,9 +42,7 @@ def placed(site: hosts.Site, host: hosts.Host, probes: None) -> None:
 def test_an_upload_has_every_header_on_every_answer(
     upload: hostile.Upload, site: hosts.Site, connection: Connection
 ) -> None:
-    found = {
-        line.id: contract.violations(connection, line) for line in hostile.lines(site, upload)
-    }
+    found = {line.id: contract.violations(connection, line) for line in hostile.lines(site, upload)}
     assert {line: wrong for line, wrong in found.items() if wrong} == {}
 
 
@@ -75,7 +73,9 @@ def test_no_link_leads_out(
             wrong[target] = reason or str(response)
     assert wrong == {}
     assert callable(figures)
-    figures(f"{site.host_name}: {len(UPLOADS)} uploads, {len(names)} links, {len(asked)} ways into them")
+    figures(
+        f"{site.host_name}: {len(UPLOADS)} uploads, {len(names)} links, {len(asked)} ways into them"
+    )
 
 
 def test_no_file_of_others_can_be_linked_into_media(site: hosts.Site, host: hosts.Host) -> None:
@@ -100,9 +100,7 @@ def test_an_executable_upload_is_not_executed(
     [each for each in hostile.active() if each.name != b"polyglot.png"],
     ids=lambda upload: str(upload.id),
 )
-def test_the_gallery_refuses_what_is_no_picture(
-    upload: hostile.Upload, site: hosts.Site
-) -> None:
+def test_the_gallery_refuses_what_is_no_picture(upload: hostile.Upload, site: hosts.Site) -> None:
     visitor = uploads.Visitor(site)
     before = visitor.media()
     with pytest.raises(uploads.UploadError):
@@ -110,7 +108,14 @@ def test_the_gallery_refuses_what_is_no_picture(
     assert visitor.media() == before
 
 
-NAMES = ("page.html", "../../static/static/x.png", "..\\x.svg", ".htaccess", "x.png%00.html", "x" * 300)
+NAMES = (
+    "page.html",
+    "../../static/static/x.png",
+    "..\\x.svg",
+    ".htaccess",
+    "x.png%00.html",
+    "x" * 300,
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

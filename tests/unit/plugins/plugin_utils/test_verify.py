@@ -65,7 +65,7 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
             "directories": {
                 path: {"resolved": path, "virtualenv": None, "checkout": None, "kind": "directory"}
                 for path in (STATIC, MEDIA)
-            }
+            },
         },
         "answer": {
             "asked": True,
