@@ -16,7 +16,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-PYTHON = VENV / "bin" / "python"
 COLLECTION_LINK = ROOT / ".ansible/collections/ansible_collections/flaskworks/static_media"
 
 
@@ -70,39 +69,44 @@ def runs(python: Path) -> bool:
         return False
 
 
-def ensure_venv() -> None:
-    made_with = VENV / "made-with"
-    if made_with.is_file() and made_with.read_text() == interpreter() and runs(PYTHON):
+def ensure_venv(venv: Path = VENV) -> None:
+    made_with = venv / "made-with"
+    if made_with.is_file() and made_with.read_text() == interpreter() and runs(python_of(venv)):
         return
-    say(f"Python {sys.version.split()[0]} in {VENV}")
-    shutil.rmtree(VENV, ignore_errors=True)
+    say(f"Python {sys.version.split()[0]} in {venv}")
+    shutil.rmtree(venv, ignore_errors=True)
     if shutil.which("uv"):
-        run(["uv", "venv", "--quiet", "--python", sys.executable, str(VENV)])
+        run(["uv", "venv", "--quiet", "--python", sys.executable, str(venv)])
     else:
         ensure_ensurepip()
-        run([sys.executable, "-m", "venv", str(VENV)])
+        run([sys.executable, "-m", "venv", str(venv)])
     made_with.write_text(interpreter())
 
 
-def install(lock: Path, target: Path | None = None) -> None:
+def python_of(venv: Path) -> Path:
+    return venv / "bin" / "python"
+
+
+def install(lock: Path, target: Path | None = None, venv: Path = VENV) -> None:
     """Install what the lock names, and nothing whose hash it does not hold."""
+    python = str(python_of(venv))
     arguments = ["--quiet", "--require-hashes", "--requirement", str(lock)]
     if target:
         arguments += ["--target", str(target)]
     if shutil.which("uv"):
-        run(["uv", "pip", "install", "--python", str(PYTHON), *arguments])
+        run(["uv", "pip", "install", "--python", python, *arguments])
     else:
-        run([str(PYTHON), "-m", "pip", "install", *arguments])
+        run([python, "-m", "pip", "install", *arguments])
 
 
-def ensure_packages(name: str) -> None:
+def ensure_packages(name: str, venv: Path = VENV) -> None:
     lock = ROOT / "requirements" / f"{name}.txt"
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
-    installed = VENV / f"installed-{name}"
+    installed = venv / f"installed-{name}"
     if installed.is_file() and installed.read_text() == digest:
         return
     say(f"installing {lock.relative_to(ROOT)}")
-    install(lock)
+    install(lock, venv=venv)
     installed.write_text(digest)
 
 

@@ -24,7 +24,11 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user, _process
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _as_user,
+    _confinement,
+    _process,
+)
 
 # Two workers that fail to start, and what Gunicorn adds to that, fill sixty.
 LOG_LINES = 100
@@ -65,11 +69,14 @@ class Wanted:
     """What a service shall be.
 
     :ivar on_stale: ``restart`` or ``reload``.
+    :ivar may_restart: whether one that runs may be restarted. What only that would mend is then left
+        to whoever starts it next.
     """
 
     enabled: bool = True
     running: bool = True
     on_stale: str = "restart"
+    may_restart: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +90,8 @@ class State:
     :ivar reload_is_enough: whether a reload reads all that is newer.
     :ivar age_unknown: whether it runs, and no process tells since when.
     :ivar definition_newer: whether its definition is not the one that it was started by.
-    :ivar reload_needed: whether the manager has not read the latest definition.
+    :ivar reload_needed: whether the manager has to read the definition before a restart.
+    :ivar is_unread: whether the manager has not read the latest definition.
     :ivar missing: whether the manager knows no such service.
     :ivar failed: whether the manager gave it up.
     :ivar masked: whether it was made impossible to start.
@@ -100,6 +108,7 @@ class State:
     age_unknown: bool = False
     definition_newer: bool = False
     reload_needed: bool = False
+    is_unread: bool = False
     missing: bool = False
     failed: bool = False
     masked: bool = False
@@ -120,7 +129,8 @@ def plan(state: State, wanted: Wanted) -> list[str]:
             "can't be told. Set pid_file, or PIDFile= in its unit."
         )
     actions = []
-    if state.reload_needed or (state.missing and (wanted.running or wanted.enabled)):
+    is_unread = state.reload_needed if wanted.may_restart else state.is_unread
+    if is_unread or (state.missing and (wanted.running or wanted.enabled)):
         actions.append("daemon-reload")
     if wanted.enabled and not set(state.enabled) <= set(_ENABLED):
         if "static" in state.enabled:
@@ -130,6 +140,8 @@ def plan(state: State, wanted: Wanted) -> list[str]:
         actions.append("disable")
     if not wanted.running:
         return actions + ["stop"] * (state.running or state.socket_listens is True)
+    if state.running and not wanted.may_restart and owes_restart(state, wanted):
+        return actions
     # A running socket's service can't lend it to one that starts, systemd.socket(5)
     if (state.running and state.socket_listens is False) or (
         state.socket_listens and state.socket_newer
@@ -142,6 +154,13 @@ def plan(state: State, wanted: Wanted) -> list[str]:
     elif state.newer:
         actions.append(wanted.on_stale if state.reload_is_enough else "restart")
     return actions
+
+
+def owes_restart(state: State, wanted: Wanted) -> bool:
+    """Return whether only a restart makes what runs as it should be."""
+    if state.definition_newer or state.socket_listens is False or state.socket_newer:
+        return True
+    return bool(state.newer) and not (wanted.on_stale == "reload" and state.reload_is_enough)
 
 
 def expect(state: State, paths: t.Collection[str], definition: bool, reload: bool) -> State:
@@ -159,6 +178,7 @@ def expect(state: State, paths: t.Collection[str], definition: bool, reload: boo
         reload_is_enough=state.reload_is_enough and reload,
         definition_newer=state.definition_newer or definition,
         reload_needed=state.reload_needed or definition,
+        is_unread=state.is_unread or definition,
     )
 
 
@@ -264,6 +284,7 @@ class Manager:
     :param paths: what it runs from, its definition apart.
     :param directories: what it has mounts of its own for, as by systemd's ReadWritePaths=. Such a
         mount is gone when the directory was removed, whatever is made in its place.
+    :param read_only_directories: what it has read-only mounts of its own for, by ReadOnlyPaths=.
     :param by_children: whether its age is that of its main process's children, which a reload
         replaces, as Gunicorn's and Nginx's do.
     :param reload_paths: those of its paths that a reload reads again; ``None`` for all of them.
@@ -278,6 +299,7 @@ class Manager:
         paths: t.Iterable[str] = (),
         *,
         directories: t.Iterable[str] = (),
+        read_only_directories: t.Iterable[str] = (),
         log_file: str | None = None,
         by_children: bool = False,
         reload_paths: t.Iterable[str] | None = None,
@@ -291,6 +313,7 @@ class Manager:
         self.name = name
         self.paths = tuple(paths)
         self.directories = tuple(directories)
+        self.read_only_directories = tuple(read_only_directories)
         self.log_file = log_file
         self.by_children = by_children
         self.reload_paths = self.paths if reload_paths is None else tuple(reload_paths)
@@ -385,10 +408,19 @@ class Manager:
             time.sleep(POLL_SECONDS)
 
     def _replaced(self, pid: int) -> tuple[str, ...]:
-        """Return those directories of which a process sees another one than we do."""
+        """Return those directories that a process does not see as its unit says it should."""
+        if not (self.directories or self.read_only_directories):
+            return ()
         try:
             with _as_user.view_of(pid) as view:
-                return tuple(path for path in self.directories if not _is_same(path, view))
+                return (
+                    *(path for path in self.directories if not _is_same(path, view)),
+                    *(
+                        path
+                        for path in self.read_only_directories
+                        if _confinement.is_writable(path, view)
+                    ),
+                )
         except _as_user.AsUserError:
             # It ended, or nobody may look: then its age alone tells.
             return ()
@@ -544,8 +576,9 @@ class Systemd(Manager):
             newer_paths(start_ns, _files(self.service, unit)) if start_ns is not None else ()
         )
         newer, reload_is_enough = self._newer(age_ns, start_ns)
-        replaced = self._replaced(pid) if pid and self.directories else ()
-        definition_newer = bool(newer_files) or unit.get("NeedDaemonReload") == "yes"
+        replaced = self._replaced(pid) if pid else ()
+        needs_reload = unit.get("NeedDaemonReload") == "yes"
+        definition_newer = bool(newer_files) or needs_reload
         return State(
             enabled=tuple(_enablement(self.name, each) for each in units),
             running=running,
@@ -556,6 +589,7 @@ class Systemd(Manager):
             age_unknown=running and age_ns is None and bool(self.paths),
             definition_newer=definition_newer,
             reload_needed=definition_newer or socket_newer,
+            is_unread=needs_reload or _has_unread_files(self.service, unit),
             missing=any(each.get("LoadState") == "not-found" for each in units),
             failed=any(each.get("ActiveState") == "failed" for each in units),
             masked=any(each.get("LoadState") == "masked" for each in units),
@@ -619,6 +653,20 @@ def _files(name: str, unit: t.Mapping[str, str]) -> list[str]:
     drop_ins = [path for directory in directories for path in _confs(directory)]
     known = [unit.get("FragmentPath", ""), *unit.get("DropInPaths", "").split()]
     return list(dict.fromkeys(path for path in (*known, *drop_ins) if path))
+
+
+def _has_unread_files(name: str, unit: t.Mapping[str, str]) -> bool:
+    """Whether there are drop-ins that systemd has not found yet.
+
+    By their names: of those of one name it reads the first, and none that leads to /dev/null.
+    """
+    known = {os.path.basename(path) for path in unit.get("DropInPaths", "").split()}
+    directories = [os.path.join(path, f"{name}.d") for path in UNIT_PATHS]
+    return any(
+        os.path.basename(path) not in known and os.path.isfile(path)
+        for directory in directories
+        for path in _confs(directory)[1:]
+    )
 
 
 def _confs(directory: str) -> list[str]:

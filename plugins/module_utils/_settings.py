@@ -25,6 +25,7 @@ import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _compose,
+    _confinement,
     _media_areas,
     _media_mount_rules,
     _media_permissions,
@@ -1167,6 +1168,7 @@ def resolve(values: Values) -> Settings:
     static_root = values["flask_static_root"].rstrip("/")
     areas = _media_areas.resolve(values)
     roots = [area["root"] for area in areas]
+    parents = delivery_parents(name, [static_root, *roots], not_holding=_deployed_by_others(values))
     return {
         "app": {
             **_section(values, "flask_app_"),
@@ -1220,6 +1222,8 @@ def resolve(values: Values) -> Settings:
                 values["flask_app_gunicorn_timeout_seconds"] + READ_MARGIN_SECONDS,
             ),
             "include_directory": f"/etc/nginx/flask.d/{name}",
+            "nginx_drop_in": _confinement.drop_in(name),
+            "read_only_paths": _confinement.read_only_paths(parents, [static_root, *roots]),
         },
         "verify": {
             **_section(values, "flask_verify_"),
@@ -1230,9 +1234,7 @@ def resolve(values: Values) -> Settings:
             ],
             "static_paths": [{"path": static_root, "unwanted": ["write"]}],
         },
-        "parents": delivery_parents(
-            name, [static_root, *roots], not_holding=_deployed_by_others(values)
-        ),
+        "parents": parents,
     }
 
 
@@ -1475,6 +1477,7 @@ def claimable_paths(values: Values) -> list[str]:
         _media_areas.signing_key_file(values),
         *_service_files(values),
         *_app_directories(values),
+        _confinement.drop_in(values["flask_app_name"]),
     ]
 
 
@@ -1500,6 +1503,7 @@ def _claim_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[P
             "Write another path or another flask_app_name, or move that file away if it is the "
             "app's former one",
         )
+    yield from _confinement.problems(name, paths)
     if values["flask_app_service"] != "managed":
         return
     files = _service_files(values)

@@ -132,6 +132,14 @@ app_process_id:
   returned: always
   type: int
   sample: 1204
+nginx_view:
+  description:
+    - How the running Nginx sees O(directories), through the mounts of its own that its unit may give it. Null where none runs, and without root.
+    - RV(ignore:writable) are those that root could write to there, and RV(ignore:mount_points) which of them are mount points.
+      RV(ignore:is_older) tells whether it was started before the part of its unit that role C(flask_site) writes for O(service).
+  returned: always
+  type: dict
+  sample: {process_id: 812, is_older: false, writable: [], mount_points: []}
 service_process_id:
   description: Main process of O(service), as the service manager knows it, or null.
   returned: always
@@ -221,6 +229,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _certificate,
+    _confinement,
     _host,
     _hosted_container,
     _nginx_modules,
@@ -253,6 +262,7 @@ def main() -> None:
     ports = [module.params["port"], *module.params["further_ports"]]
     certificate = module.params["certificate"]
     container, engine_error = _hosted_container.look_up(module.params["container"])
+    nginx_view = _confinement.view_of_nginx(module.params["service"], module.params["directories"])
     module.exit_json(
         changed=False,
         package_manager=package_manager,
@@ -266,6 +276,7 @@ def main() -> None:
         else _host.app_process(module.params["bind"], module.params["service"]),
         container=container,
         engine_error=engine_error,
+        nginx_view=nginx_view._asdict() if nginx_view else None,
         service_process_id=_host.service_process(module.params["service"]),
         bind_holders=_host.bind_holders(module.params["bind"]),
         release=_release.current_id(root) if root else None,

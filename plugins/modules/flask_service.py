@@ -53,6 +53,13 @@ options:
     type: list
     elements: path
     default: []
+  read_only_directories:
+    description:
+      - Directories that the unit names in C(ReadOnlyPaths=), or that lie below one that it names. One that isn't there is passed over.
+      - When the running service could write to one, it is stale. That is asked of the kernel, through the service's own view.
+    type: list
+    elements: path
+    default: []
   on_stale:
     description:
       - What to do when something of O(paths) is newer.
@@ -62,6 +69,12 @@ options:
     type: str
     choices: [restart, reload]
     default: restart
+  restart:
+    description:
+      - Whether it may be restarted while it runs. With V(false), what only a restart mends waits for the next start, and RV(restart_pending) says so.
+      - For a service that others use too.
+    type: bool
+    default: true
   reload_paths:
     description:
       - Those of O(paths) that a reload reads again. For O(on_stale=reload); when one of the others is newer, the service is restarted. When unset, all.
@@ -163,6 +176,11 @@ stale:
   returned: success
   type: bool
   sample: true
+restart_pending:
+  description: Whether it still runs as it was before, since O(restart=false). In check mode, whether it would.
+  returned: success
+  type: bool
+  sample: false
 newer:
   description: What changed after its processes had started.
   returned: success
@@ -183,6 +201,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._service i
     SysVInit,
     Wanted,
     expect,
+    owes_restart,
     plan,
 )
 
@@ -195,6 +214,8 @@ def main() -> None:
             "socket": {"type": "bool", "default": False},
             "paths": {"type": "list", "elements": "path", "default": []},
             "directories": {"type": "list", "elements": "path", "default": []},
+            "read_only_directories": {"type": "list", "elements": "path", "default": []},
+            "restart": {"type": "bool", "default": True},
             "on_stale": {"type": "str", "choices": ["restart", "reload"], "default": "restart"},
             "reload_paths": {"type": "list", "elements": "path"},
             "changes": {
@@ -215,7 +236,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    wanted = Wanted(params["enabled"], params["state"] == "started", params["on_stale"])
+    wanted = Wanted(
+        params["enabled"], params["state"] == "started", params["on_stale"], params["restart"]
+    )
     try:
         service = _manager(params)
         before = service.state()
@@ -232,6 +255,7 @@ def main() -> None:
         main_pid=after.main_pid,
         started=_started(after),
         stale=bool(before.newer) or before.socket_newer,
+        restart_pending=not wanted.may_restart and after.running and owes_restart(after, wanted),
         newer=list(before.newer),
         diff={"before": "", "after": "".join(f"{action} {service.name}\n" for action in actions)},
     )
@@ -242,6 +266,7 @@ def _manager(params: dict[str, t.Any]) -> Manager:
         raise ServiceError("timeout_seconds has to be more than 0, such as 60.")
     options = {
         "directories": params["directories"],
+        "read_only_directories": params["read_only_directories"],
         "log_file": params["log_file"],
         "by_children": params["on_stale"] == "reload",
         "reload_paths": params["reload_paths"],

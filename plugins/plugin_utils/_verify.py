@@ -29,6 +29,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._rules imp
     public,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
+    _verify_confinement,
     _verify_limits,
     _verify_permissions,
     _verify_private,
@@ -57,6 +58,7 @@ TITLES = {
     "nginx-reads-both": "Nginx can read both",
     "only-app-writes-media": "Only the app can write media, and nothing there can be run",
     "nobody-writes-static": "Neither the app nor Nginx can write static files",
+    "nginx-confined": "Nginx's service can write neither, as root neither",
     "uploads-survive-redeploy": "Uploads are out of reach of a redeploy",
     "direct-requests": "Direct requests for static and media files give 200",
     "missing-is-404": "A missing file is a 404 of Nginx's, not of the app's",
@@ -254,6 +256,7 @@ class Proof:
         self._judge_directories()
         self._judge_upload_folder()
         self._judge_access()
+        self._judge_confinement()
         self._judge_published()
         self._judge_survival()
         self._judge_responses()
@@ -451,6 +454,22 @@ class Proof:
             problems.get(_verify_permissions.STATIC, []),
             f"neither {app_user} nor {nginx_user} can write {self.settings['static']['root']}",
         )
+
+    def _judge_confinement(self) -> None:
+        verdict = _verify_confinement.judge(self.settings)
+        self.checks.append(Check("nginx-confined", verdict.status, verdict.evidence))
+        if verdict.finding:
+            severity = "error" if verdict.status == "fail" else "warning"
+            self.findings.append(
+                Finding(
+                    verdict.finding,
+                    severity,
+                    verdict.component,
+                    verdict.message,
+                    verdict.evidence,
+                    verdict.fix,
+                )
+            )
 
     def _access_problems(self, user: str) -> list[str]:
         problems = []

@@ -79,12 +79,18 @@ class Site:
 
 @dataclass(frozen=True)
 class Probe:
-    """A file, or with ``link_to`` a symlink, that a test places."""
+    """A file, or with ``link_to`` a symlink, that a test places.
+
+    :ivar path: bytes that are no UTF-8 as ``os.fsdecode()`` has them.
+    :ivar mode: as ``chmod`` would set it; without it, as the umask says.
+    """
 
     path: str
     content: bytes = b""
     link_to: str = ""
     by_app: bool = False
+    mode: int | None = None
+    hard_link_to: str = ""
 
 
 # Runs on the host. Says what it created even if it fails half-way, so that all can be removed.
@@ -108,14 +114,19 @@ try:
             os.unlink(path)
         elif os.path.lexists(path):
             with open(path, "rb") as file:
-                if not file.read(len(content)).startswith(work["signature"].encode()):
+                found = file.read(len(content) + 1)
+                if found != content and not found.startswith(work["signature"].encode()):
                     raise OSError(path + " exists and was not placed by these tests")
             os.unlink(path)
         if item["link_to"]:
             os.symlink(item["link_to"], path)
+        elif item["hard_link_to"]:
+            os.link(item["hard_link_to"], path)
         else:
             with open(path, "xb") as file:
                 file.write(content)
+            if item["mode"] is not None:
+                os.chmod(path, item["mode"])
         created.append(path)
 except OSError as problem:
     error = str(problem)
@@ -182,6 +193,8 @@ class Host:
                         "path": probe.path,
                         "content": base64.b64encode(probe.content).decode(),
                         "link_to": probe.link_to,
+                        "hard_link_to": probe.hard_link_to,
+                        "mode": probe.mode,
                     }
                     for probe in probes
                     if probe.by_app is by_app

@@ -104,6 +104,16 @@ def test_what_is_owed_to_a_service_with_a_socket(
             {**STOPPED, "missing": True, "enabled": ("", ""), "socket_listens": False},
             [],
         ),
+        # One that others use too: what only a restart mends waits, and the manager knows it by then.
+        (Wanted(may_restart=False), {"newer": ("/x",)}, []),
+        (
+            Wanted(may_restart=False),
+            {"reload_needed": True, "is_unread": True, "definition_newer": True},
+            ["daemon-reload"],
+        ),
+        (Wanted(may_restart=False), {"reload_needed": True, "definition_newer": True}, []),
+        (Wanted(may_restart=False), STOPPED, ["start"]),
+        (Wanted(may_restart=False, on_stale="reload"), {"newer": ("/x",)}, ["reload"]),
         (Wanted(on_stale="reload"), {"newer": ("/x",)}, ["reload"]),
         (
             Wanted(on_stale="reload"),

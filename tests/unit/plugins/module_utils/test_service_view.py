@@ -29,8 +29,8 @@ def in_a_namespace(script: str, directory: Path) -> t.Iterator[int]:
 class Known(_service.Systemd):
     """A unit that runs as a given process."""
 
-    def __init__(self, pid: int, directory: Path) -> None:
-        super().__init__("gallery", directories=[str(directory)])
+    def __init__(self, pid: int, directory: Path, option: str = "directories") -> None:
+        super().__init__("gallery", **{option: [str(directory)]})
         self.pid = pid
 
     def ask(self, command: t.Sequence[str], **variables: str) -> _service.Answer:
@@ -50,6 +50,19 @@ def test_a_directory_that_both_see_alike_does_not(tmp_path: Path) -> None:
         state = Known(pid, tmp_path).state()
         assert state.newer == ()
         assert _service.plan(state, _service.Wanted()) == []
+
+
+def test_a_directory_that_the_service_could_write_makes_it_stale_where_it_must_not(
+    tmp_path: Path,
+) -> None:
+    with in_a_namespace(AS_WE, tmp_path) as pid:
+        state = Known(pid, tmp_path, "read_only_directories").state()
+        assert state.newer == (str(tmp_path),)
+        assert _service.plan(state, _service.Wanted()) == ["restart"]
+        assert _service.plan(state, _service.Wanted(may_restart=False)) == []
+        assert _service.owes_restart(state, _service.Wanted(may_restart=False))
+    with in_a_namespace(READ_ONLY, tmp_path) as pid:
+        assert Known(pid, tmp_path, "read_only_directories").state().newer == ()
 
 
 def test_a_process_that_is_gone_sees_nothing(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ NGINX_ETAG = '"5e3f1c00-a"'
 WERKZEUG_ETAG = '"1580601600.0-10-123456"'
 MEDIA = "/var/www/gallery/media"
 STATIC = "/var/www/gallery/static"
+DROP_IN = "/etc/systemd/system/nginx.service.d/flask-gallery.conf"
 
 
 # Each of them, and body-limits, fails in test_verify_site.py.
@@ -75,14 +76,23 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
             "body_probes": [{"path": prefix, "size": 1000, "is_of_app": True}],
             "include_file": "/etc/nginx/snippets/gallery.conf",
             "client_max_body_size_bytes": 1 << 20,
+            "nginx_drop_in": DROP_IN,
         },
         "verify": {"address": "127.0.0.1", "min_free_percent": 5},
         "parents": ["/var/www/gallery"],
         "host": {
+            "service_manager": "systemd",
+            "paths": {DROP_IN: "ours"},
+            "nginx_view": {
+                "process_id": 812,
+                "is_older": False,
+                "writable": [],
+                "mount_points": [],
+            },
             "directories": {
                 path: {"resolved": path, "virtualenv": None, "checkout": None, "kind": "directory"}
                 for path in (STATIC, MEDIA)
-            }
+            },
         },
         "answer": {
             "asked": True,
@@ -268,6 +278,10 @@ def _clash(e: dict[str, t.Any]) -> None:
 
 def _same_directory(e: dict[str, t.Any]) -> None:
     e["settings"]["host"]["directories"][MEDIA]["resolved"] = f"{STATIC}/uploads"
+
+
+def _unconfined(e: dict[str, t.Any]) -> None:
+    e["settings"]["host"]["nginx_view"]["writable"] = [STATIC, MEDIA]
 
 
 def _other_folder(e: dict[str, t.Any]) -> None:
@@ -548,6 +562,7 @@ BROKEN: list[tuple[Break, str, list[tuple[str, str]]]] = [
     (_default_404, "app-answers", [("location-shadowed", "/")]),
     (_socket_gone, "app-answers", [("app-not-answering", "unix:/run/gallery/gallery.sock")]),
     (_redirected, "app-answers", [("location-shadowed", "/")]),
+    (_unconfined, "nginx-confined", [("media-writable-by-nginx", MEDIA)]),
     (_deaf, "prefix-heeded", [("proxy-prefix-lost", "gallery:create_app()")]),
 ]
 
