@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _media_areas,
+    _settings,
     _signed_url,
 )
 from hypothesis import HealthCheck, given
@@ -101,15 +102,7 @@ class MediaHost(Host):
 
     def settings(self) -> dict[str, t.Any]:
         values = self.description()
-        site = {
-            "mode": "server",
-            "proxy": True,
-            "port": 80,
-            "url_prefix": self.prefix,
-            "proxy_pass": f"http://unix:{self.directory}/app.sock:"
-            + ("/" if self.prefix != "/" else ""),
-            "proxy_read_timeout_seconds": 5,
-        }
+        site = {**_settings.resolve(values)["site"], "app_answers_too_large": False}
         media = {
             "areas": _media_areas.resolve(values),
             "former_locations": [self.prefix + "former/"] if self.prefix == "/" else [],

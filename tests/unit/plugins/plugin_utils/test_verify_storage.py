@@ -58,7 +58,7 @@ def test_a_warning_hides_no_fault() -> None:
 def test_the_largest_upload_of_any_area_counts() -> None:
     evidence = healthy()
     evidence["settings"]["media"]["areas"].append(
-        {"url": "/videos/", "client_max_body_size_bytes": 60 * MIB}
+        {"url": "/videos/", "access": "public", "client_max_body_size_bytes": 60 * MIB}
     )
     assert _verify_storage.largest_body_bytes(evidence["settings"]) == 60 * MIB
     (found,) = (one for one in judge(evidence)["findings"] if one["component"] == MEDIA)
