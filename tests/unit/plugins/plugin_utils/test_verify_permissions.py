@@ -24,14 +24,14 @@ WAYS = {
 Sample = dict[str, t.Any]
 
 
-def answer(path: str = ROOT, **changes: t.Any) -> dict[str, t.Any]:
-    """Of ``path_access_info``; what is no fact of the root's is of the samples'."""
-    root = {"mode": "2750", "owner": "gallery", "group": "www-data", "granted": []}
-    root = {key: changes.pop(key, value) for key, value in root.items() if key != "granted"}
-    is_granted = changes.pop("root_granted", [])
-    samples = {"unreadable": [], "granted": [], "looks": [], **changes}
-    samples.setdefault("unreadable_count", len(samples["unreadable"]))
-    return {"path": path, "allowed": True, "granted": is_granted, "samples": samples, **root}
+def answer(
+    path: str = ROOT, mode: str = "2750", root_granted: t.Sequence[str] = (), **samples: t.Any
+) -> dict[str, t.Any]:
+    """Of ``path_access_info``, for a root that the app owns."""
+    found = {"unreadable": [], "granted": [], "looks": [], **samples}
+    found.setdefault("unreadable_count", len(found["unreadable"]))
+    facts = {"mode": mode, "owner": "gallery", "group": "www-data", "granted": [*root_granted]}
+    return {"path": path, "allowed": True, "samples": found, **facts}
 
 
 def sample(name: str, mode: str, **changes: t.Any) -> Sample:
@@ -48,7 +48,7 @@ def directory(name: str, mode: str, **changes: t.Any) -> Sample:
 def faults(
     *answers: dict[str, t.Any],
     way: str = "group",
-    umask: str | None = None,
+    umask: str | None = "0000",
     canary_mode: str = "0640",
     static: t.Any = (),
 ) -> list[Fault]:
@@ -59,7 +59,7 @@ def faults(
         "media": {"permissions": way, "root": ROOT, "roots": [ROOT, AREA], **WAYS[way]},
         "host": {"app_process_id": 42},
     }
-    canary = {"written": True, "umask": umask or WAYS[way]["umask"], "mode": canary_mode}
+    canary = {"written": True, "umask": umask, "mode": canary_mode}
     return Judgement(settings, canary, answers, static, lambda *_: "the other mend").faults()
 
 
@@ -151,8 +151,7 @@ def test_a_umask_of_the_process_is_the_one_fault(way: str, umask: str, is_fault:
 
 
 def test_a_umask_that_is_not_known_is_no_fault() -> None:
-    settings_without = faults(answer(), umask=None)
-    assert settings_without == []
+    assert faults(answer(), umask=None) == []
 
 
 @pytest.mark.parametrize(
