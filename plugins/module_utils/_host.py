@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import grp
 import ipaddress
@@ -330,11 +331,21 @@ def guest_files(name: str, directory: str = "/etc/nginx/flask.d") -> list[str]:
     return sorted(path for path in paths if claim(path) == "ours")
 
 
+def keeps_acls(path: str) -> bool:
+    """Return whether a file system keeps POSIX ACLs (acl(5)), as far as it tells."""
+    try:
+        os.getxattr(path, "system.posix_acl_access")
+    except OSError as error:
+        return error.errno not in (errno.ENOTSUP, errno.EOPNOTSUPP)
+    return True
+
+
 def directory_facts(path: str) -> dict[str, t.Any]:
     """Return what a path is, where its links lead, and what it lies in.
 
     :return: ``kind`` (``directory``, ``missing``, ``file`` or ``special file``), ``resolved``,
-        and the nearest ``virtualenv`` and ``checkout`` at or above it, or ``None``.
+        the nearest ``virtualenv`` and ``checkout`` at or above it, or ``None``, and whether its file
+        system ``keeps_acls``.
     """
     resolved = os.path.realpath(path)
     ancestors = [resolved]
@@ -360,4 +371,5 @@ def directory_facts(path: str) -> dict[str, t.Any]:
         # https://docs.python.org/3/library/venv.html: the file that makes a virtualenv one
         "virtualenv": nearest("pyvenv.cfg"),
         "checkout": nearest(".git"),
+        "keeps_acls": keeps_acls(next(a for a in ancestors if os.path.exists(a))),
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _media_areas
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
     Problem,
     Values,
@@ -35,6 +36,24 @@ def problems(values: Values) -> t.Iterator[Problem]:
             f"flask_media_permissions is {way!r}, which lets {reader} read and no further group",
             "Leave it unset, or set flask_media_permissions to 'group'",
         )
+
+
+def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    """Yield what can't work on this host.
+
+    :param host: the answer of the module ``flask_host_info``.
+    """
+    if values["flask_media_permissions"] != "acl":
+        return
+    for root in _media_areas.roots(values).values():
+        if not host["directories"][root]["keeps_acls"]:
+            yield Problem(
+                "flask_media_permissions",
+                "acl",
+                f"the file system of {root} keeps no POSIX ACLs",
+                "Mount one that does, such as ext4 or XFS without the option noacl, or write 'group'",
+            )
+            return
 
 
 def resolve(values: Values) -> dict[str, t.Any]:

@@ -1337,6 +1337,7 @@ def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> list[Problem]:
         *_group_problems(values, host),
         *_claim_problems(values, host),
         *_directory_problems(values, host),
+        *_media_permissions.host_problems(values, host),
         *_known_release_problems(values, host),
         *_current_problems(values, host),
         *_engine_problems(values, host),

@@ -217,11 +217,12 @@ guest_files:
   sample: [/etc/nginx/flask.d/gallery/shop.conf]
 directories:
   description:
-    - For each of O(directories) its kind, the path behind its links, and the virtualenv and git checkout that it lies in.
+    - For each of O(directories) its kind, the path behind its links, the virtualenv and git checkout that it lies in, and whether its
+      file system keeps POSIX ACLs.
   returned: always
   type: dict
   sample:
-    /var/www/gallery/media: {kind: directory, resolved: /var/www/gallery/media, virtualenv: null, checkout: null}
+    /var/www/gallery/media: {kind: directory, resolved: /var/www/gallery/media, virtualenv: null, checkout: null, keeps_acls: true}
 """
 
 import os

@@ -76,6 +76,12 @@ def test_a_directory_knows_what_it_lies_in(tmp_path: Path) -> None:
     assert _host.directory_facts(str(tmp_path / "file" / "x"))["kind"] == "file above"
 
 
+def test_whether_acls_are_kept_is_asked_of_the_nearest_directory_there_is(tmp_path: Path) -> None:
+    assert _host.directory_facts(str(tmp_path / "no/such"))["keeps_acls"]
+    # proc keeps none.
+    assert not _host.directory_facts("/proc/no/such")["keeps_acls"]
+
+
 def held_by(monkeypatch: pytest.MonkeyPatch, holders: set[int], main: int | None) -> None:
     """A host of which these processes hold every socket."""
     monkeypatch.setattr(

@@ -70,6 +70,16 @@ def test_a_group_that_would_read_nothing_is_refused(way: str, words: str) -> Non
     assert not list(_media_permissions.problems({**values, "flask_media_permissions": "group"}))
 
 
+@pytest.mark.parametrize("way", ["group", "acl", "world"])
+@pytest.mark.parametrize("keeps_acls", [True, False])
+def test_acls_need_a_file_system_that_keeps_them(way: str, keeps_acls: bool) -> None:
+    values = description(flask_media_permissions=way)
+    host = {"directories": {"/var/www/gallery/media": {"keeps_acls": keeps_acls}}}
+    found = [str(problem) for problem in _media_permissions.host_problems(values, host)]
+    assert bool(found) is (way == "acl" and not keeps_acls)
+    assert all("keeps no POSIX ACLs" in one and "'group'" in one for one in found)
+
+
 def test_an_app_is_asked_with_the_umask_it_runs_with() -> None:
     for way, umask in (("group", "0027"), ("world", "0022")):
         question = _settings.app_question(description(flask_media_permissions=way), None)[1]

@@ -24,14 +24,14 @@ WAYS = {
 Sample = dict[str, t.Any]
 
 
-def answer(path: str = ROOT, **changes: t.Any) -> dict[str, t.Any]:
-    """Of ``path_access_info``; what is no fact of the root's is of the samples'."""
-    root = {"mode": "2750", "owner": "gallery", "group": "www-data", "granted": []}
-    root = {key: changes.pop(key, value) for key, value in root.items() if key != "granted"}
-    is_granted = changes.pop("root_granted", [])
-    samples = {"unreadable": [], "granted": [], "looks": [], **changes}
-    samples.setdefault("unreadable_count", len(samples["unreadable"]))
-    return {"path": path, "allowed": True, "granted": is_granted, "samples": samples, **root}
+def answer(
+    path: str = ROOT, mode: str = "2750", root_granted: t.Sequence[str] = (), **samples: t.Any
+) -> dict[str, t.Any]:
+    """Of ``path_access_info``, for a root that the app owns."""
+    found = {"unreadable": [], "granted": [], "looks": [], **samples}
+    found.setdefault("unreadable_count", len(found["unreadable"]))
+    facts = {"mode": mode, "owner": "gallery", "group": "www-data", "granted": [*root_granted]}
+    return {"path": path, "allowed": True, "samples": found, **facts}
 
 
 def sample(name: str, mode: str, **changes: t.Any) -> Sample:
@@ -48,8 +48,9 @@ def directory(name: str, mode: str, **changes: t.Any) -> Sample:
 def faults(
     *answers: dict[str, t.Any],
     way: str = "group",
-    umask: str | None = None,
+    umask: str | None = "0000",
     canary_mode: str = "0640",
+    is_written: bool = True,
     static: t.Any = (),
 ) -> list[Fault]:
     settings = {
@@ -59,7 +60,7 @@ def faults(
         "media": {"permissions": way, "root": ROOT, "roots": [ROOT, AREA], **WAYS[way]},
         "host": {"app_process_id": 42},
     }
-    canary = {"written": True, "umask": umask or WAYS[way]["umask"], "mode": canary_mode}
+    canary = {"written": is_written, "umask": umask, "mode": canary_mode}
     return Judgement(settings, canary, answers, static, lambda *_: "the other mend").faults()
 
 
@@ -126,6 +127,13 @@ def test_files_and_directories_for_the_app_alone_are_a_umask() -> None:
     assert found.id == "not-traversable"
 
 
+def test_under_a_default_acl_it_is_no_umask() -> None:
+    wrong = directory("late", "0700", reason="acl-mask")
+    looks = [wrong, sample("a", "0600")]
+    (found,) = faults(answer(unreadable=[wrong], looks=looks), way="acl")
+    assert found.id == "acl-mask"
+
+
 @pytest.mark.parametrize(
     ("way", "umask", "is_fault"),
     [
@@ -151,14 +159,17 @@ def test_a_umask_of_the_process_is_the_one_fault(way: str, umask: str, is_fault:
 
 
 def test_a_umask_that_is_not_known_is_no_fault() -> None:
-    settings_without = faults(answer(), umask=None)
-    assert settings_without == []
+    assert faults(answer(), umask=None) == []
+    # What keeps the app from writing is told elsewhere.
+    assert faults(answer(), umask="0077", is_written=False) == []
 
 
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
         ({"looks": [sample("a", "0750")]}, [("media-executable", "/a")]),
+        # Nginx is no member of that group.
+        ({"looks": [sample("a", "0660", group="gallery")]}, []),
         ({"looks": [sample("a", "0666")]}, [("media-world-writable", "/a")]),
         # The worst of one file only
         ({"looks": [sample("a", "0777")]}, [("media-world-writable", "/a")]),
