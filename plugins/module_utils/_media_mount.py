@@ -384,12 +384,16 @@ def _demand(returned: int, call: str, path: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is to be done, in this order."""
+    """What is to be done, in this order.
+
+    :ivar is_known: whether this source was mounted and marked here before.
+    """
 
     actions: tuple[str, ...]
     fstab_before: str
     fstab_after: str
     mounted: Mount | None
+    is_known: bool
 
 
 def plan(wanted: Wanted, fstab: str = FSTAB) -> Plan:
@@ -420,24 +424,46 @@ def plan(wanted: Wanted, fstab: str = FSTAB) -> Plan:
         )
     if under is None:
         actions.append("make")
-    if under is None or (under["uid"], under["gid"], under["mode"]) != (0, 0, CLOSED_MODE):
+    is_closed = under is not None and (under["uid"], under["gid"], under["mode"]) == (
+        (0, 0, CLOSED_MODE)
+    )
+    if not is_closed:
         actions.append("close")
+    line = _line_in(before, wanted)
+    # It is marked before fstab names it. A line of the user's own stands where nothing is closed yet.
+    is_known = is_closed and line is not None and line.src == wanted.src
     if mounted is None:
         actions.append("mount")
-    elif flags_differ(wanted.opts, mounted) or _options_in(before, wanted) != wanted.opts:
+    elif flags_differ(wanted.opts, mounted) or (line is None or line.opts != wanted.opts):
         actions.append("remount")
-    if mounted is None or not _is_marked(wanted):
+    if mounted is not None and is_known:
+        _require_mark(wanted)
+    elif mounted is None or not _is_marked(wanted):
         # Of what is not mounted yet nobody knows.
         actions.append("mark")
     if before != after:
         actions.append("fstab")
     if _reload_needed(wanted, before != after):
         actions.append("daemon-reload")
-    return Plan(tuple(actions), before, after, mounted)
+    return Plan(tuple(actions), before, after, mounted, is_known)
 
 
-def _options_in(text: str, wanted: Wanted) -> str | None:
-    return next((line.opts for line in parse_fstab(text) if line.path == wanted.path), None)
+def _line_in(text: str, wanted: Wanted) -> Line | None:
+    return next((line for line in parse_fstab(text) if line.path == wanted.path), None)
+
+
+def _require_mark(wanted: Wanted) -> None:
+    """Require that what was marked once is so still.
+
+    A disk may have another one's name after a boot, and systemd makes the source of a bind mount
+    where there is none (src/core/mount.c): to mark that would let uploads go astray.
+    """
+    if not _is_marked(wanted):
+        raise MediaMountError(
+            f"{wanted.src}, mounted at {wanted.path}, is not what was mounted there before: {wanted.sentinel} is not "
+            f"in it. Unmount it (umount {wanted.path}), attach the volume that has the uploads, and run this again. "
+            "If a new one is meant, copy the uploads there, that file included."
+        )
 
 
 def _require_nothing_beneath(wanted: Wanted, under: Facts | None, is_mounted: bool) -> None:
@@ -515,12 +541,23 @@ def apply(wanted: Wanted, planned: Plan, mark: t.Callable[[], None], fstab: str 
         elif action == "remount":
             _remount(wanted)
         elif action == "mark":
-            if not _is_marked(wanted):
-                mark()
+            _mark(wanted, planned, mark)
         elif action == "fstab":
             write_fstab(edited(read_fstab(fstab), wanted), fstab)
         else:
             _demanded(["systemctl", "daemon-reload"])
+
+
+def _mark(wanted: Wanted, planned: Plan, mark: t.Callable[[], None]) -> None:
+    if not planned.is_known:
+        if not _is_marked(wanted):
+            mark()
+        return
+    try:
+        _require_mark(wanted)
+    except MediaMountError:
+        _run(["umount", "--", wanted.path])
+        raise
 
 
 def _close(wanted: Wanted, is_mounted: bool) -> None:

@@ -330,6 +330,43 @@ def test_options_that_differ_are_mounted_anew(on_host: OnHost) -> None:
     on_host(run)
 
 
+def test_a_volume_that_has_lost_its_mark_is_not_marked_again(on_host: OnHost) -> None:
+    def run(host: Host) -> None:
+        host.apply()
+        os.system(f"umount {host.media}")
+        full = host.volume.rename(host.volume.with_name("full"))
+        # As systemd does for a bind mount that it is to start
+        host.volume.mkdir()
+        with pytest.raises(MediaMountError, match="is not what was mounted there before"):
+            host.apply()
+        assert _media_mount.mount_at(str(host.media)) is None
+        os.system(f"mount --bind {host.volume} {host.media}")
+        with pytest.raises(MediaMountError, match="is not what was mounted there before"):
+            host.plan()
+        assert list(host.volume.iterdir()) == []
+        os.system(f"umount {host.media}")
+        host.volume.rmdir()
+        full.rename(host.volume)
+        host.apply()
+        assert host.plan() == []
+
+    on_host(run)
+
+
+def test_a_line_of_the_users_own_is_taken_over(on_host: OnHost) -> None:
+    def run(host: Host) -> None:
+        host.media.mkdir()
+        host.media.chmod(0o755)
+        line = f"{host.volume} {host.media} none bind,noexec,nosuid,nodev 0 0\n"
+        host.fstab.write_text(line)
+        assert host.plan() == ["close", "mount", "mark"]
+        host.apply()
+        assert host.plan() == []
+        assert host.fstab.read_text() == line
+
+    on_host(run)
+
+
 def test_a_source_that_is_not_there_changes_nothing(on_host: OnHost) -> None:
     def run(host: Host) -> None:
         with pytest.raises(MediaMountError, match="/nowhere is not there, so nothing"):
