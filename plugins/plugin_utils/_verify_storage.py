@@ -195,7 +195,7 @@ def _spooled(settings: Evidence, places: t.Sequence[Evidence]) -> Judgement:
 
 def _unwritable(place: Evidence, user: str) -> dict[str, str]:
     path, stop = place["path"], place["blocked_by"] or {}
-    component = stop.get("component", path)
+    component: str = stop.get("component", path)
     if not place["exists"]:
         evidence = f"{path} is not there"
     else:
