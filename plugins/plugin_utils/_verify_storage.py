@@ -194,7 +194,8 @@ def _spooled(settings: Evidence, places: t.Sequence[Evidence]) -> Judgement:
 
 
 def _unwritable(place: Evidence, user: str) -> dict[str, str]:
-    path, stop = place["path"], place["blocked_by"] or {}
+    path: str = place["path"]
+    stop: Evidence = place["blocked_by"] or {}
     component: str = stop.get("component", path)
     if not place["exists"]:
         evidence = f"{path} is not there"
