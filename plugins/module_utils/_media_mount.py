@@ -41,6 +41,9 @@ CLOSED_MODE = 0o000
 SHOWN = 3
 # Begins the names of the files that say whose media a file system has.
 SENTINEL_PREFIX = ".flask_media_"
+MARK = """By flaskworks.static_media: the uploads of {path} are in this file system.
+The app's service does not start without this file, since what it wrote would then lie beneath a mount that is gone.
+"""
 # fsck_passno of fstab(5): 2 for file systems other than the root's. What is no device has no check.
 CHECKED, UNCHECKED = 2, 0
 # mount(8), "Filesystem-independent mount options", as far as the kernel has a flag for each mount
@@ -436,7 +439,7 @@ def plan(wanted: Wanted, fstab: str = FSTAB) -> Plan:
         actions.append("mount")
     elif flags_differ(wanted.opts, mounted) or (line is None or line.opts != wanted.opts):
         actions.append("remount")
-    if mounted is not None and is_known:
+    if mounted is not None and is_known and not _is_of_others(wanted):
         _require_mark(wanted)
     elif mounted is None or not _is_marked(wanted):
         # Of what is not mounted yet nobody knows.
@@ -450,6 +453,22 @@ def plan(wanted: Wanted, fstab: str = FSTAB) -> Plan:
 
 def _line_in(text: str, wanted: Wanted) -> Line | None:
     return next((line for line in parse_fstab(text) if line.path == wanted.path), None)
+
+
+def _is_of_others(wanted: Wanted) -> bool:
+    """Return whether another app has marked what is mounted, at this same place."""
+    names = [name for name in os.listdir(wanted.path) if name.startswith(SENTINEL_PREFIX)]
+    expected = MARK.format(path=wanted.path).encode()
+    for name in names:
+        with contextlib.suppress(OSError):
+            # The app may have put a link there, or a pipe.
+            descriptor = os.open(
+                os.path.join(wanted.path, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            )
+            with open(descriptor, "rb") as stream:
+                if name != wanted.sentinel and stream.read(len(expected) + 1) == expected:
+                    return True
+    return False
 
 
 def _require_mark(wanted: Wanted) -> None:
@@ -549,7 +568,7 @@ def apply(wanted: Wanted, planned: Plan, mark: t.Callable[[], None], fstab: str 
 
 
 def _mark(wanted: Wanted, planned: Plan, mark: t.Callable[[], None]) -> None:
-    if not planned.is_known:
+    if not planned.is_known or _is_of_others(wanted):
         if not _is_marked(wanted):
             mark()
         return
@@ -639,7 +658,7 @@ def _demanded(command: t.Sequence[str]) -> None:
         raise MediaMountError(f"{' '.join(command)}: {done.stdout.strip() or done.returncode}")
 
 
-def write_mark(wanted: Wanted, content: str, *, uid: int, gid: int, mode: int) -> None:
+def write_mark(wanted: Wanted, *, uid: int, gid: int, mode: int) -> None:
     """Write the sentinel, once and whole, into a directory that another user may write too."""
     directory = os.open(wanted.path, os.O_RDONLY | os.O_DIRECTORY)
     temporary = f"{wanted.sentinel}.new"
@@ -650,7 +669,7 @@ def write_mark(wanted: Wanted, content: str, *, uid: int, gid: int, mode: int) -
             temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory
         )
         with open(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(content)
+            stream.write(MARK.format(path=wanted.path))
             stream.flush()
             os.fchown(descriptor, uid, gid)
             os.fchmod(descriptor, mode)

@@ -99,10 +99,6 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _media_mount,
 )
 
-MARK = """By flaskworks.static_media: the uploads of {path} are in this file system.
-The app's service does not start without this file, since what it wrote would then lie beneath a mount that is gone.
-"""
-
 
 def main() -> None:
     module = AnsibleModule(
@@ -126,7 +122,6 @@ def main() -> None:
     def mark() -> None:
         _media_mount.write_mark(
             wanted,
-            MARK.format(path=wanted.path),
             uid=pwd.getpwnam(params["owner"]).pw_uid,
             gid=grp.getgrnam(params["group"]).gr_gid,
             mode=int(params["mode"], 8),
