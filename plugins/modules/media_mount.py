@@ -43,9 +43,9 @@ options:
     type: str
     default: noexec,nosuid,nodev
   sentinel:
-    description: Name of the file that says whose media it is. A dot in front keeps it from being served.
+    description: Name of the file that says whose media it is, C(.flask_media_) and the app's name. Such names are not served.
     type: str
-    default: .flask_media
+    required: true
   owner:
     description: Owner of O(sentinel), whom it is given to when it is made. One that is there is left as it is.
     type: str
@@ -70,6 +70,7 @@ EXAMPLES = r"""
     src: UUID=0aef28b9-3d11-4ab4-a0d5-d0e8cf7cc2ad
     path: /var/www/gallery/media
     fstype: ext4
+    sentinel: .flask_media_gallery
 
 - name: Mount a directory of a larger file system
   flaskworks.static_media.media_mount:
@@ -77,6 +78,7 @@ EXAMPLES = r"""
     path: /var/www/gallery/media
     fstype: none
     opts: bind,noexec,nosuid,nodev
+    sentinel: .flask_media_gallery
 """
 
 RETURN = r"""
@@ -107,7 +109,7 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "fstype": {"type": "str", "required": True},
             "opts": {"type": "str", "default": "noexec,nosuid,nodev"},
-            "sentinel": {"type": "str", "default": ".flask_media"},
+            "sentinel": {"type": "str", "required": True},
             "owner": {"type": "str", "default": "root"},
             "group": {"type": "str", "default": "root"},
             "mode": {"type": "str", "default": "0640"},
