@@ -41,6 +41,9 @@ CLOSED_MODE = 0o000
 SHOWN = 3
 # Begins the names of the files that say whose media a file system has.
 SENTINEL_PREFIX = ".flask_media_"
+MARK = """By flaskworks.static_media: the uploads of {path} are in this file system.
+The app's service does not start without this file, since what it wrote would then lie beneath a mount that is gone.
+"""
 # fsck_passno of fstab(5): 2 for file systems other than the root's. What is no device has no check.
 CHECKED, UNCHECKED = 2, 0
 # mount(8), "Filesystem-independent mount options", as far as the kernel has a flag for each mount
@@ -384,12 +387,16 @@ def _demand(returned: int, call: str, path: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is to be done, in this order."""
+    """What is to be done, in this order.
+
+    :ivar is_known: whether this source was mounted and marked here before.
+    """
 
     actions: tuple[str, ...]
     fstab_before: str
     fstab_after: str
     mounted: Mount | None
+    is_known: bool
 
 
 def plan(wanted: Wanted, fstab: str = FSTAB) -> Plan:
@@ -420,24 +427,62 @@ def plan(wanted: Wanted, fstab: str = FSTAB) -> Plan:
         )
     if under is None:
         actions.append("make")
-    if under is None or (under["uid"], under["gid"], under["mode"]) != (0, 0, CLOSED_MODE):
+    is_closed = under is not None and (under["uid"], under["gid"], under["mode"]) == (
+        (0, 0, CLOSED_MODE)
+    )
+    if not is_closed:
         actions.append("close")
+    line = _line_in(before, wanted)
+    # It is marked before fstab names it. A line of the user's own stands where nothing is closed yet.
+    is_known = is_closed and line is not None and line.src == wanted.src
     if mounted is None:
         actions.append("mount")
-    elif flags_differ(wanted.opts, mounted) or _options_in(before, wanted) != wanted.opts:
+    elif flags_differ(wanted.opts, mounted) or (line is None or line.opts != wanted.opts):
         actions.append("remount")
-    if mounted is None or not _is_marked(wanted):
+    if mounted is not None and is_known and not _is_of_others(wanted):
+        _require_mark(wanted)
+    elif mounted is None or not _is_marked(wanted):
         # Of what is not mounted yet nobody knows.
         actions.append("mark")
     if before != after:
         actions.append("fstab")
     if _reload_needed(wanted, before != after):
         actions.append("daemon-reload")
-    return Plan(tuple(actions), before, after, mounted)
+    return Plan(tuple(actions), before, after, mounted, is_known)
 
 
-def _options_in(text: str, wanted: Wanted) -> str | None:
-    return next((line.opts for line in parse_fstab(text) if line.path == wanted.path), None)
+def _line_in(text: str, wanted: Wanted) -> Line | None:
+    return next((line for line in parse_fstab(text) if line.path == wanted.path), None)
+
+
+def _is_of_others(wanted: Wanted) -> bool:
+    """Return whether another app has marked what is mounted, at this same place."""
+    names = [name for name in os.listdir(wanted.path) if name.startswith(SENTINEL_PREFIX)]
+    expected = MARK.format(path=wanted.path).encode()
+    for name in names:
+        with contextlib.suppress(OSError):
+            # The app may have put a link there, or a pipe.
+            descriptor = os.open(
+                os.path.join(wanted.path, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            )
+            with open(descriptor, "rb") as stream:
+                if name != wanted.sentinel and stream.read(len(expected) + 1) == expected:
+                    return True
+    return False
+
+
+def _require_mark(wanted: Wanted) -> None:
+    """Require that what was marked once is so still.
+
+    A disk may have another one's name after a boot, and systemd makes the source of a bind mount
+    where there is none (src/core/mount.c): to mark that would let uploads go astray.
+    """
+    if not _is_marked(wanted):
+        raise MediaMountError(
+            f"{wanted.src}, mounted at {wanted.path}, is not what was mounted there before: {wanted.sentinel} is not "
+            f"in it. Unmount it (umount {wanted.path}), attach the volume that has the uploads, and run this again. "
+            "If a new one is meant, copy the uploads there, that file included."
+        )
 
 
 def _require_nothing_beneath(wanted: Wanted, under: Facts | None, is_mounted: bool) -> None:
@@ -515,12 +560,23 @@ def apply(wanted: Wanted, planned: Plan, mark: t.Callable[[], None], fstab: str 
         elif action == "remount":
             _remount(wanted)
         elif action == "mark":
-            if not _is_marked(wanted):
-                mark()
+            _mark(wanted, planned, mark)
         elif action == "fstab":
             write_fstab(edited(read_fstab(fstab), wanted), fstab)
         else:
             _demanded(["systemctl", "daemon-reload"])
+
+
+def _mark(wanted: Wanted, planned: Plan, mark: t.Callable[[], None]) -> None:
+    if not planned.is_known or _is_of_others(wanted):
+        if not _is_marked(wanted):
+            mark()
+        return
+    try:
+        _require_mark(wanted)
+    except MediaMountError:
+        _run(["umount", "--", wanted.path])
+        raise
 
 
 def _close(wanted: Wanted, is_mounted: bool) -> None:
@@ -602,7 +658,7 @@ def _demanded(command: t.Sequence[str]) -> None:
         raise MediaMountError(f"{' '.join(command)}: {done.stdout.strip() or done.returncode}")
 
 
-def write_mark(wanted: Wanted, content: str, *, uid: int, gid: int, mode: int) -> None:
+def write_mark(wanted: Wanted, *, uid: int, gid: int, mode: int) -> None:
     """Write the sentinel, once and whole, into a directory that another user may write too."""
     directory = os.open(wanted.path, os.O_RDONLY | os.O_DIRECTORY)
     temporary = f"{wanted.sentinel}.new"
@@ -613,7 +669,7 @@ def write_mark(wanted: Wanted, content: str, *, uid: int, gid: int, mode: int) -
             temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory
         )
         with open(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(content)
+            stream.write(MARK.format(path=wanted.path))
             stream.flush()
             os.fchown(descriptor, uid, gid)
             os.fchmod(descriptor, mode)

@@ -43,9 +43,9 @@ options:
     type: str
     default: noexec,nosuid,nodev
   sentinel:
-    description: Name of the file that says whose media it is. A dot in front keeps it from being served.
+    description: Name of the file that says whose media it is, C(.flask_media_) and the app's name. Such names are not served.
     type: str
-    default: .flask_media
+    required: true
   owner:
     description: Owner of O(sentinel), whom it is given to when it is made. One that is there is left as it is.
     type: str
@@ -70,6 +70,7 @@ EXAMPLES = r"""
     src: UUID=0aef28b9-3d11-4ab4-a0d5-d0e8cf7cc2ad
     path: /var/www/gallery/media
     fstype: ext4
+    sentinel: .flask_media_gallery
 
 - name: Mount a directory of a larger file system
   flaskworks.static_media.media_mount:
@@ -77,6 +78,7 @@ EXAMPLES = r"""
     path: /var/www/gallery/media
     fstype: none
     opts: bind,noexec,nosuid,nodev
+    sentinel: .flask_media_gallery
 """
 
 RETURN = r"""
@@ -99,10 +101,6 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _media_mount,
 )
 
-MARK = """By flaskworks.static_media: the uploads of {path} are in this file system.
-The app's service does not start without this file, since what it wrote would then lie beneath a mount that is gone.
-"""
-
 
 def main() -> None:
     module = AnsibleModule(
@@ -111,7 +109,7 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "fstype": {"type": "str", "required": True},
             "opts": {"type": "str", "default": "noexec,nosuid,nodev"},
-            "sentinel": {"type": "str", "default": ".flask_media"},
+            "sentinel": {"type": "str", "required": True},
             "owner": {"type": "str", "default": "root"},
             "group": {"type": "str", "default": "root"},
             "mode": {"type": "str", "default": "0640"},
@@ -126,7 +124,6 @@ def main() -> None:
     def mark() -> None:
         _media_mount.write_mark(
             wanted,
-            MARK.format(path=wanted.path),
             uid=pwd.getpwnam(params["owner"]).pw_uid,
             gid=grp.getgrnam(params["group"]).gr_gid,
             mode=int(params["mode"], 8),

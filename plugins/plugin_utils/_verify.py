@@ -317,14 +317,8 @@ class Proof:
         for judgement in _verify_storage.judge(self.settings, self.storage):
             self.checks.append(Check(judgement.check_id, judgement.status, judgement.evidence))
             for found in judgement.findings:
-                self._find(
-                    found["id"],
-                    found["component"],
-                    found["message"],
-                    found["evidence"],
-                    found["fix"],
-                    found["severity"],
-                )
+                keys = ("id", "component", "message", "evidence", "fix", "severity")
+                self._find(*(found[key] for key in keys))
 
     @property
     def _mounts(self) -> list[dict[str, t.Any]]:

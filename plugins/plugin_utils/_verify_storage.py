@@ -74,7 +74,10 @@ def _mounted(mount: Evidence, state: Evidence, app: str) -> Judgement:
         message = (
             f"the file system does not say that it has the uploads of {app}, so it would not start"
         )
-        fix = "See that all uploads are there, and not those of a former copy. Then run the site playbook, which marks it."
+        fix = (
+            f"Unmount it, attach the volume that has the uploads, and run the site playbook. If a new one is meant, "
+            f"copy the uploads there, {mount['sentinel']} included."
+        )
     elif not state["options_apply"]:
         problem = (
             f"the kernel has {', '.join(state['options']) or 'no options'}, not {mount['opts']}"
@@ -191,8 +194,9 @@ def _spooled(settings: Evidence, places: t.Sequence[Evidence]) -> Judgement:
 
 
 def _unwritable(place: Evidence, user: str) -> dict[str, str]:
-    path, stop = place["path"], place["blocked_by"] or {}
-    component = stop.get("component", path)
+    path: str = place["path"]
+    stop: Evidence = place["blocked_by"] or {}
+    component: str = stop.get("component", path)
     if not place["exists"]:
         evidence = f"{path} is not there"
     else:

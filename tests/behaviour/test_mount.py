@@ -17,7 +17,7 @@ UNITS = "gallery.service gallery.socket var-www-gallery-media.mount"
 LARGE_BYTES = 256 * 1024
 
 # systemd hears of a mount from the kernel, some time after umount(8) has ended.
-AWAIT_DOWN = f"timeout 90 sh -c 'until [ \"$(systemctl is-active {UNITS} | sort -u)\" = inactive ]; do :; done'"
+AWAIT_DOWN = f"timeout 90 sh -c 'while systemctl is-active {UNITS} | grep -qvxE \"inactive|failed\"; do :; done'"
 AWAIT_UP = "timeout 90 sh -c 'until systemctl is-active --quiet gallery.socket; do :; done'"
 # In a mount namespace of its own, where the mount can be taken away.
 BENEATH = f"""unshare --mount --propagation private sh -c '
@@ -85,6 +85,11 @@ def form(site: hosts.Site) -> Form:
     return Form(site)
 
 
+def said(run: play.Run) -> str:
+    """What a run printed, without the breaks of its lines."""
+    return " ".join(run.output.split())
+
+
 def starts(control: play.Control) -> bool:
     return (
         control.shell("systemctl start gallery.service 2>/dev/null && echo yes || echo no") == "yes"
@@ -138,17 +143,27 @@ def test_where_the_volume_is_not_there_nothing_starts(
     unmount(control)
     control.shell(f"{AWAIT_DOWN}; mv {VOLUME} {VOLUME}.gone")
     try:
+        refused = control.run("site")
+        assert refused.returncode != 0
+        assert f"{VOLUME}/gallery is not there" in said(refused)
+        red = control.run("verify")
+        assert red.findings() == {("mount-missing", MEDIA)}, red.output
+        assert red.report and "Attach" in red.report["findings"][0]["fix"]
+
+        # Of a bind mount systemd makes the source, and mounts that: it has not the mark.
         assert not starts(control)
         assert form.send() == 502
         refused = control.run("site")
         assert refused.returncode != 0
-        assert f"{VOLUME}/gallery is not there" in " ".join(refused.output.split())
+        assert "is not what was mounted there before" in said(refused)
         red = control.run("verify")
         assert red.findings() == {("mount-missing", MEDIA)}, red.output
-        assert red.report and "Attach" in red.report["findings"][0]["fix"]
+        assert control.shell(f"find {VOLUME} -type f") == ""
         assert beneath(control) == [CLOSED]
     finally:
-        control.shell(f"mv {VOLUME}.gone {VOLUME}")
+        control.shell(
+            f"umount {MEDIA} || true; {AWAIT_DOWN}; rm -rf {VOLUME}; mv {VOLUME}.gone {VOLUME}"
+        )
     mount(control)
     assert uploads.check(site, saved) == {}
 
@@ -165,7 +180,7 @@ def test_another_file_system_is_not_written_to(
         assert red.findings() == {("mount-missing", MEDIA)}, red.output
         refused = control.run("site")
         assert refused.returncode != 0
-        assert "other (tmpfs) is mounted at" in " ".join(refused.output.split())
+        assert "other (tmpfs) is mounted at" in said(refused)
         assert control.shell(f"find {MEDIA} -mindepth 1") == ""
     finally:
         unmount(control)

@@ -198,7 +198,7 @@ class Host:
             actions = actions[: actions.index(stop_before)]
 
         def mark() -> None:
-            _media_mount.write_mark(described, "x", uid=0, gid=0, mode=0o640)
+            _media_mount.write_mark(described, uid=0, gid=0, mode=0o640)
 
         cut = _media_mount.Plan(tuple(actions), *list(vars(planned).values())[1:])
         _media_mount.apply(described, cut, mark, str(self.fstab))
@@ -227,7 +227,7 @@ def test_a_mount_is_made_and_then_there_is_nothing_to_do(on_host: OnHost) -> Non
         assert not host.media.exists()
         host.apply()
         assert host.plan() == []
-        assert (host.volume / ".flask_media_gallery").read_text() == "x"
+        assert str(host.media) in (host.volume / ".flask_media_gallery").read_text()
         mount = _media_mount.mount_at(str(host.media))
         assert mount is not None and {"noexec", "nosuid", "nodev"} <= mount.flags
         under = _media_mount.beneath(str(host.media))
@@ -326,6 +326,58 @@ def test_options_that_differ_are_mounted_anew(on_host: OnHost) -> None:
         # By hand, and fstab still has them
         os.system(f"mount -o remount,bind,exec {host.media}")
         assert host.plan() == ["remount"]
+
+    on_host(run)
+
+
+def test_a_volume_that_has_lost_its_mark_is_not_marked_again(on_host: OnHost) -> None:
+    def run(host: Host) -> None:
+        host.apply()
+        os.system(f"umount {host.media}")
+        full = host.volume.rename(host.volume.with_name("full"))
+        # As systemd does for a bind mount that it is to start
+        host.volume.mkdir()
+        with pytest.raises(MediaMountError, match="is not what was mounted there before"):
+            host.apply()
+        assert _media_mount.mount_at(str(host.media)) is None
+        os.system(f"mount --bind {host.volume} {host.media}")
+        with pytest.raises(MediaMountError, match="is not what was mounted there before"):
+            host.plan()
+        assert list(host.volume.iterdir()) == []
+        os.system(f"umount {host.media}")
+        host.volume.rmdir()
+        full.rename(host.volume)
+        host.apply()
+        assert host.plan() == []
+
+    on_host(run)
+
+
+def test_a_second_app_marks_what_the_first_one_mounted_there(on_host: OnHost) -> None:
+    def run(host: Host) -> None:
+        host.apply()
+        assert host.plan(sentinel=".flask_media_shop") == ["mark"]
+        host.apply(sentinel=".flask_media_shop")
+        assert host.plan() == host.plan(sentinel=".flask_media_shop") == []
+        # The mark of another place is none.
+        os.unlink(host.volume / ".flask_media_gallery")
+        (host.volume / ".flask_media_shop").write_text(_media_mount.MARK.format(path="/srv/shop"))
+        with pytest.raises(MediaMountError, match="is not what was mounted there before"):
+            host.plan()
+
+    on_host(run)
+
+
+def test_a_line_of_the_users_own_is_taken_over(on_host: OnHost) -> None:
+    def run(host: Host) -> None:
+        host.media.mkdir()
+        host.media.chmod(0o755)
+        line = f"{host.volume} {host.media} none bind,noexec,nosuid,nodev 0 0\n"
+        host.fstab.write_text(line)
+        assert host.plan() == ["close", "mount", "mark"]
+        host.apply()
+        assert host.plan() == []
+        assert host.fstab.read_text() == line
 
     on_host(run)
 

@@ -18,6 +18,7 @@ def test_check_mode_says_what_would_be_done_and_does_nothing(
         path=str(tmp_path / "media"),
         fstype="none",
         opts="bind,noexec",
+        sentinel=".flask_media_gallery",
         owner="nobody-yet",
     )
     assert answer["changed"]
@@ -38,7 +39,8 @@ def test_what_is_in_the_way_fails_in_check_mode_too(
     as_root: None, run_module: Module, tmp_path: Path
 ) -> None:
     path = str(tmp_path / "media")
-    answer = run_module("media_mount", check=True, src="/nowhere", path=path, fstype="ext4")
+    mount = {"src": "/nowhere", "path": path, "fstype": "ext4", "sentinel": ".flask_media_x"}
+    answer = run_module("media_mount", check=True, **mount)
     assert answer["failed"]
     assert "/nowhere is not there" in answer["msg"]
 
