@@ -56,7 +56,9 @@ options:
       - Passed over when it is not of O(user), whose secrets it would tell to the app's code.
     type: int
   environment:
-    description: Variables on top of O(environment_files). Secrets belong into a file, since a task's arguments are logged.
+    description:
+      - Variables on top of O(environment_files). Values that are no strings are handed over as JSON, as C(from_prefixed_env(\)) reads them.
+      - Secrets belong into a file, since a task's arguments are logged.
     type: dict
     default: {}
   directory:
@@ -196,6 +198,7 @@ app:
       sample: true
 """
 
+import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
@@ -238,7 +241,8 @@ def main() -> None:
             ],
             process_id=module.params["process_id"],
             environment={
-                str(name): str(value) for name, value in module.params["environment"].items()
+                str(name): value if isinstance(value, str) else json.dumps(value)
+                for name, value in module.params["environment"].items()
             },
             timeout_seconds=module.params["timeout_seconds"],
             umask=_as_user.parse_umask(module.params["umask"]),

@@ -92,3 +92,20 @@ def test_the_answer_has_what_the_documentation_promises(
     assert answer["app"]["mounts"][0].keys() == documented["mounts"]["contains"].keys()
     assert answer["app"]["rules"][0].keys() == documented["rules"]["sample"][0].keys()
     assert answer["app"]["config"]["UPLOAD_FOLDER"] == "/srv/media"
+
+
+def test_variables_that_are_no_strings_arrive_as_json(
+    run_module: Module, arguments: dict[str, t.Any], open_directory: Path
+) -> None:
+    areas = {"/media/": {"root": "/srv/media"}}
+    (open_directory / "shop.py").write_text(
+        "from flask import Flask\napp = Flask(__name__)\napp.config.from_prefixed_env()\n"
+        f"assert app.config['MEDIA_AREAS'] == {areas!r}\n"
+        "assert app.config['DEBUG'] is True\n"
+    )
+    answer = run_module(
+        "flask_app_info",
+        **arguments,
+        environment={"FLASK_MEDIA_AREAS": areas, "FLASK_DEBUG": True},
+    )
+    assert not answer.get("failed"), answer
