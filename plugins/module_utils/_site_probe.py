@@ -35,10 +35,7 @@ def handshake(address: str, port: int, name: str, trusted: str) -> dict[str, t.A
     answer: dict[str, t.Any] = {"name": name, "error": None, "version": None, "protocol": None}
     try:
         context.load_verify_locations(trusted)
-        with (
-            _connected(address, port) as plain,
-            context.wrap_socket(plain, server_hostname=name) as stream,
-        ):
+        with _connected(address, port, name, context) as stream:
             answer.update(version=stream.version(), protocol=stream.selected_alpn_protocol())
     except ssl.SSLCertVerificationError as error:
         answer["error"] = error.verify_message
@@ -62,16 +59,15 @@ def body_answer(
         f"POST {path} HTTP/1.1\r\nHost: {name}\r\nContent-Length: {size}\r\n"
         "Content-Type: application/octet-stream\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
     )
+    context = None
+    if is_tls:
+        # Visitors' trust is not proven here.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with contextlib.ExitStack() as stack:
-            stream: socket.socket = stack.enter_context(_connected(address, port))
-            if is_tls:
-                # Visitors' trust is not proven here.
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-                stream = stack.enter_context(context.wrap_socket(stream, server_hostname=name))
+        with _connected(address, port, name, context) as stream, stream.makefile("rb") as reader:
             stream.sendall(head.encode("ascii"))
-            line = stack.enter_context(stream.makefile("rb")).readline(_LINE_BYTES)
+            line = reader.readline(_LINE_BYTES)
     except OSError as error:
         return {**answer, "error": error.strerror or str(error)}
     words = line.split()
@@ -80,5 +76,13 @@ def body_answer(
     return {**answer, "status": int(words[1])}
 
 
-def _connected(address: str, port: int) -> socket.socket:
-    return socket.create_connection((address, port), TIMEOUT_SECONDS)
+@contextlib.contextmanager
+def _connected(
+    address: str, port: int, name: str, context: ssl.SSLContext | None
+) -> t.Iterator[t.Any]:
+    with socket.create_connection((address, port), TIMEOUT_SECONDS) as plain:
+        if context is None:
+            yield plain
+        else:
+            with context.wrap_socket(plain, server_hostname=name) as stream:
+                yield stream
