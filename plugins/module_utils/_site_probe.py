@@ -13,13 +13,16 @@ a body in full.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socket
 import ssl
 import typing as t
+import urllib.parse
 
 # Of OpenSSL; Python has a name for it from 3.10 on.
 _PARTIAL_CHAIN = 0x80000
 TIMEOUT_SECONDS = 10
+_HEADERS = ("etag", "content_length", "content_type", "content_disposition", "location")
 _LINE_BYTES = 4096
 
 
@@ -59,13 +62,11 @@ def body_answer(
         f"POST {path} HTTP/1.1\r\nHost: {name}\r\nContent-Length: {size}\r\n"
         "Content-Type: application/octet-stream\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
     )
-    context = None
-    if is_tls:
-        # Visitors' trust is not proven here.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with _connected(address, port, name, context) as stream, stream.makefile("rb") as reader:
+        with (
+            _connected(address, port, name, _anyone() if is_tls else None) as stream,
+            stream.makefile("rb") as reader,
+        ):
             stream.sendall(head.encode("ascii"))
             line = reader.readline(_LINE_BYTES)
     except OSError as error:
@@ -74,6 +75,48 @@ def body_answer(
     if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
         return {**answer, "error": "the connection was closed without an answer"}
     return {**answer, "status": int(words[1])}
+
+
+def response(address: str, port: int, request: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return what ``ansible.builtin.uri`` would, of a request by HTTPS that names its host.
+
+    By an address alone Nginx would make the handshake of another server block, which may refuse it.
+
+    :param request: its ``url``, and ``headers`` with the ``Host``.
+    """
+    url = urllib.parse.urlsplit(request["url"])
+    target = url.path + (f"?{url.query}" if url.query else "")
+    name = request["headers"]["Host"]
+    client = http.client.HTTPConnection(name, timeout=TIMEOUT_SECONDS)
+    try:
+        with _connected(address, port, name, _anyone()) as stream:
+            client.sock = stream
+            client.request("GET", target, headers=dict(request["headers"]))
+            answer = client.getresponse()
+            body = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        return {"item": dict(request), "status": -1, "msg": str(error)}
+    finally:
+        client.close()
+    charset = answer.headers.get_content_charset("utf-8")
+    try:
+        content = body.decode(charset, "replace")
+    except LookupError:
+        content = body.decode("utf-8", "replace")
+    headers = {key.lower().replace("-", "_"): value for key, value in answer.getheaders()}
+    return {
+        **{key: headers[key] for key in _HEADERS if key in headers},
+        "item": dict(request),
+        "status": answer.status,
+        "content": content,
+    }
+
+
+def _anyone() -> ssl.SSLContext:
+    """Return a client that trusts whoever answers: visitors' trust is not proven by it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 @contextlib.contextmanager
