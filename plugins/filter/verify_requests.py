@@ -13,4 +13,4 @@ class FilterModule:
     """Filters of the role flask_verify."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"verify_requests": _verify.requests}
+        return {"verify_requests": _verify.uri_requests}

@@ -364,6 +364,7 @@ def resolve(values: Values) -> list[Area]:
                 "cache_control": _cache_control(area),
                 "is_on_media_domain": values.get("flask_media_domain") is not None
                 and area["access"] in ACCESS_ON_MEDIA_DOMAIN,
+                "policy": SANDBOX,
                 "shown": _shown(area["inline_types"]),
                 "client_max_body_size_bytes": size_or_none(area.get("client_max_body_size")),
             }

@@ -31,14 +31,7 @@ def static_modules() -> dict[str, bool] | None:
     binary = _nginx_tree.find_binary(None)
     if binary is None:
         return None
-    finished = subprocess.run(
-        [binary, "-V"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    text = finished.stdout.decode("utf-8", "replace")
+    text = _told_by(binary)
     try:
         build = _nginx_tree.parse_build(binary, text)
     except _nginx_tree.NginxError:
@@ -51,6 +44,17 @@ def static_modules() -> dict[str, bool] | None:
     }
 
 
+def _told_by(binary: str) -> str:
+    finished = subprocess.run(
+        [binary, "-V"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    return finished.stdout.decode("utf-8", "replace")
+
+
 def http2_syntax(nginx: str | None = None) -> tuple[str | None, str | None]:
     """Return Nginx's version, and how it is told of HTTP/2: by a ``directive`` or a ``parameter``.
 
@@ -59,14 +63,7 @@ def http2_syntax(nginx: str | None = None) -> tuple[str | None, str | None]:
     binary = _nginx_tree.find_binary(nginx)
     if binary is None:
         return None, None
-    finished = subprocess.run(
-        [binary, "-V"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    text = finished.stdout.decode("utf-8", "replace")
+    text = _told_by(binary)
     version = _nginx_tree.parse_build(binary, text).version
     if "--with-http_v2_module" not in text:
         return version, None

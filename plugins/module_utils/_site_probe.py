@@ -13,13 +13,16 @@ a body in full.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socket
 import ssl
 import typing as t
+import urllib.parse
 
 # Of OpenSSL; Python has a name for it from 3.10 on.
 _PARTIAL_CHAIN = 0x80000
 TIMEOUT_SECONDS = 10
+_HEADERS = ("etag", "content_length", "content_type", "content_disposition", "location")
 _LINE_BYTES = 4096
 
 
@@ -35,10 +38,7 @@ def handshake(address: str, port: int, name: str, trusted: str) -> dict[str, t.A
     answer: dict[str, t.Any] = {"name": name, "error": None, "version": None, "protocol": None}
     try:
         context.load_verify_locations(trusted)
-        with (
-            _connected(address, port) as plain,
-            context.wrap_socket(plain, server_hostname=name) as stream,
-        ):
+        with _connected(address, port, name, context) as stream:
             answer.update(version=stream.version(), protocol=stream.selected_alpn_protocol())
     except ssl.SSLCertVerificationError as error:
         answer["error"] = error.verify_message
@@ -63,15 +63,12 @@ def body_answer(
         "Content-Type: application/octet-stream\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
     )
     try:
-        with contextlib.ExitStack() as stack:
-            stream: socket.socket = stack.enter_context(_connected(address, port))
-            if is_tls:
-                # Visitors' trust is not proven here.
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-                stream = stack.enter_context(context.wrap_socket(stream, server_hostname=name))
+        with (
+            _connected(address, port, name, _anyone() if is_tls else None) as stream,
+            stream.makefile("rb") as reader,
+        ):
             stream.sendall(head.encode("ascii"))
-            line = stack.enter_context(stream.makefile("rb")).readline(_LINE_BYTES)
+            line = reader.readline(_LINE_BYTES)
     except OSError as error:
         return {**answer, "error": error.strerror or str(error)}
     words = line.split()
@@ -80,5 +77,55 @@ def body_answer(
     return {**answer, "status": int(words[1])}
 
 
-def _connected(address: str, port: int) -> socket.socket:
-    return socket.create_connection((address, port), TIMEOUT_SECONDS)
+def response(address: str, port: int, request: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return what ``ansible.builtin.uri`` would, of a request by HTTPS that names its host.
+
+    By an address alone Nginx would make the handshake of another server block, which may refuse it.
+
+    :param request: its ``url``, and ``headers`` with the ``Host``.
+    """
+    url = urllib.parse.urlsplit(request["url"])
+    target = url.path + (f"?{url.query}" if url.query else "")
+    name = request["headers"]["Host"]
+    client = http.client.HTTPConnection(name, timeout=TIMEOUT_SECONDS)
+    try:
+        with _connected(address, port, name, _anyone()) as stream:
+            client.sock = stream
+            client.request("GET", target, headers=dict(request["headers"]))
+            answer = client.getresponse()
+            body = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        return {"item": dict(request), "status": -1, "msg": str(error)}
+    finally:
+        client.close()
+    charset = answer.headers.get_content_charset("utf-8")
+    try:
+        content = body.decode(charset, "replace")
+    except LookupError:
+        content = body.decode("utf-8", "replace")
+    headers = {key.lower().replace("-", "_"): value for key, value in answer.getheaders()}
+    return {
+        **{key: headers[key] for key in _HEADERS if key in headers},
+        "item": dict(request),
+        "status": answer.status,
+        "content": content,
+    }
+
+
+def _anyone() -> ssl.SSLContext:
+    """Return a client that trusts whoever answers: visitors' trust is not proven by it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+@contextlib.contextmanager
+def _connected(
+    address: str, port: int, name: str, context: ssl.SSLContext | None
+) -> t.Iterator[t.Any]:
+    with socket.create_connection((address, port), TIMEOUT_SECONDS) as plain:
+        if context is None:
+            yield plain
+        else:
+            with context.wrap_socket(plain, server_hostname=name) as stream:
+                yield stream

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: flask_site_info
-short_description: What a running site answers to a handshake by name, and to a body's length
+short_description: What a running site answers by name, and to a body's length
 version_added: 0.1.0
 description:
   - Makes a TLS handshake for each host name, as a browser does, and announces bodies without sending any.
-  - The app never hears of it.
+  - The app hears of O(requests) alone.
 attributes:
   check_mode:
     description: Can run in check mode and return the same.
@@ -41,6 +41,11 @@ options:
   certificate:
     description: File with the certificate that each name has to present. Without it no handshake is made.
     type: path
+  requests:
+    description: Requests to make by HTTPS, each a C(url), and C(headers) with the C(Host) that is named in the handshake, too.
+    type: list
+    elements: dict
+    default: []
   bodies:
     description: Bodies to announce, each a C(path) and a C(size) in bytes.
     type: list
@@ -69,6 +74,13 @@ handshakes:
   elements: dict
   sample:
     - {name: gallery.example.com, version: TLSv1.3, protocol: h2, error: null}
+responses:
+  description: For each of O(requests) what M(ansible.builtin.uri) would return of it, with the request as C(item).
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - {status: 200, etag: '"65f1a2b3-1c"', content: "…", item: {url: "https://127.0.0.1:443/", headers: {Host: gallery.example.com}}}
 bodies:
   description: For each of O(bodies) the first status. V(100) asks for the body, V(413) refuses it.
   returned: always
@@ -90,6 +102,7 @@ def main() -> None:
             "scheme": {"type": "str", "choices": ["http", "https"], "default": "http"},
             "names": {"type": "list", "elements": "str", "required": True},
             "certificate": {"type": "path"},
+            "requests": {"type": "list", "elements": "dict", "default": []},
             "bodies": {"type": "list", "elements": "dict", "default": []},
         },
         supports_check_mode=True,
@@ -103,6 +116,7 @@ def main() -> None:
             _site_probe.handshake(address, port, name, params["certificate"])
             for name in (names if params["certificate"] else [])
         ],
+        responses=[_site_probe.response(address, port, request) for request in params["requests"]],
         bodies=[
             _site_probe.body_answer(
                 address, port, names[0], body["path"], int(body["size"]), is_tls

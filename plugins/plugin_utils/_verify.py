@@ -189,9 +189,19 @@ def _requests_of_media_domain(
     ]
 
 
-def site_question(settings: Evidence) -> dict[str, t.Any]:
-    """Return the arguments of ``flask_site_info``."""
-    return _verify_tls.question(settings, _verify_limits.bodies(settings))
+def uri_requests(settings: Evidence, static: Evidence, canary: Evidence) -> list[dict[str, t.Any]]:
+    """Return those requests that ``ansible.builtin.uri`` can make: it names no host to TLS."""
+    asked = requests(settings, static, canary)
+    return [request for request in asked if not request["url"].startswith("https:")]
+
+
+def site_question(settings: Evidence, static: Evidence, canary: Evidence) -> dict[str, t.Any]:
+    """Return the arguments of ``flask_site_info``: all else that the proof needs."""
+    asked = requests(settings, static, canary)
+    return {
+        **_verify_tls.question(settings, _verify_limits.bodies(settings)),
+        "requests": [request for request in asked if request["url"].startswith("https:")],
+    }
 
 
 def _requests_of_app(settings: Evidence, base: str, host: str) -> list[dict[str, t.Any]]:

@@ -1,6 +1,7 @@
 """A site over TLS, with uploads in a domain of their own: what browsers and others get of it.
 
-TLS_CERTIFICATE   on the host, the file with the certificate that the site has to present
+TLS_CERTIFICATE       on the host, the file with the certificate that the site has to present
+TLS_CERTIFICATE_KEY   on the host, the file with its key
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import hosts
+import play
 import pytest
 import uploads
 from PIL import Image
@@ -385,13 +387,22 @@ def send(
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunked"])
 @pytest.mark.parametrize("size", TOO_LARGE)
-@pytest.mark.parametrize("target", ["/upload", "/about"])
+@pytest.mark.parametrize(
+    ("target", "status", "words"),
+    [("/upload", 413, b"Too much for one upload"), ("/about", 405, b"Not this way")],
+)
 def test_what_is_too_large_gets_the_apps_own_page(
-    site: hosts.Site, trust: ssl.SSLContext, target: str, size: int, is_chunked: bool
+    site: hosts.Site,
+    trust: ssl.SSLContext,
+    target: str,
+    status: int,
+    words: bytes,
+    size: int,
+    is_chunked: bool,
 ) -> None:
-    status, hsts, page = send(site, trust, target, size, is_chunked)
-    assert (status, hsts) == (413, HSTS)
-    assert b"Too much for one upload" in page
+    answer, hsts, page = send(site, trust, target, size, is_chunked)
+    assert (answer, hsts) == (status, HSTS)
+    assert words in page
 
 
 @pytest.mark.parametrize("size", TOO_LARGE)
@@ -424,6 +435,36 @@ def test_by_http_2_too(site: hosts.Site, certificate: Path, tmp_path: Path, size
     )
     assert done.stdout.split() == ["2", "413"], done
     assert b"Too much for one upload" in page.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        (
+            {"flask_site_ssl_certificate": "/etc/ssl/nothing.pem"},
+            ["flask_site_ssl_certificate is", "there is no such file"],
+        ),
+        (
+            {"flask_site_domains": ["gallery.example.com", "gallery.example.org"]},
+            ["flask_site_ssl_certificate is", "browsers refuse it for gallery.example.org"],
+        ),
+    ],
+    ids=["missing", "name"],
+)
+def test_a_certificate_that_will_not_do_changes_nothing(
+    control: play.Control, variables: dict[str, Any], words: list[str]
+) -> None:
+    own = {
+        "flask_site_ssl_self_signed": False,
+        "flask_site_ssl_certificate": os.environ["TLS_CERTIFICATE"],
+        "flask_site_ssl_certificate_key": os.environ["TLS_CERTIFICATE_KEY"],
+    }
+    before = control.snapshot()
+    done = control.run("site", **{**own, **variables})
+    assert done.returncode != 0, done.output
+    said = re.sub(r"\s+", " ", done.output)
+    assert [word for word in words if word not in said] == [], done.output
+    assert control.snapshot() == before
 
 
 # The last, since this address is refused for a while then.

@@ -244,6 +244,16 @@ def test_unknown_page(client: FlaskClient) -> None:
     assert "This wall is empty" in answer.text
 
 
+def test_uploads_may_have_a_domain_of_their_own(make_app: MakeApp) -> None:
+    client = make_app(MEDIA_ORIGIN="https://media.example.net").test_client()
+    assert client.post("/upload", data=form(("a.png", picture()))).status_code == 303
+    answer = client.get("/")
+    assert 'href="https://media.example.net/media/originals/' in answer.text
+    assert 'src="https://media.example.net/media/thumbnails/' in answer.text
+    policy = answer.headers["Content-Security-Policy"]
+    assert "img-src 'self' data: blob: https://media.example.net;" in policy
+
+
 def test_pages_carry_a_content_security_policy(client: FlaskClient) -> None:
     for path in ("/", "/upload", "/about", "/nothing"):
         answer = client.get(path)

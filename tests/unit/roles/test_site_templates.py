@@ -6,21 +6,15 @@ import contextlib
 import grp
 import os
 import re
-import select
-import shutil
 import socket
 import socketserver
 import ssl
-import subprocess
 import tempfile
 import threading
 import typing as t
 from pathlib import Path
 
-import jinja2
 import pytest
-from ansible.plugins.filter import core, mathstuff
-from ansible_collections.flaskworks.static_media.plugins.filter.nginx_quote import nginx_quote
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _certificate,
     _nginx_modules,
@@ -28,30 +22,14 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
 )
 
 from tests.unit.descriptions import description, media_area
-from tests.unit.roles.specs import CHECKOUT
+from tests.unit.roles.nginx import rendered, serving
 
-TEMPLATES = CHECKOUT / "roles/flask_site/templates"
 SITE, MEDIA = "gallery.example.com", "gallery-media.example.net"
 HSTS = "max-age=31536000"
 SANDBOX = "default-src 'none'; sandbox; frame-ancestors 'none'"
 LIMIT = 64 * 1024
 # What it is told of when it is sent nothing
 NO_BODY = 2**40
-NGINX = """\
-pid @dir@/nginx.pid;
-error_log @dir@/error.log;
-worker_processes 1;
-@user@
-events { worker_connections 64; }
-http {
-    access_log off;
-    client_body_temp_path @dir@/t1; proxy_temp_path @dir@/t2; fastcgi_temp_path @dir@/t3;
-    uwsgi_temp_path @dir@/t4; scgi_temp_path @dir@/t5;
-    include /etc/nginx/mime.types;
-    default_type application/octet-stream;
-    @site@
-}
-"""
 TLS = {
     "flask_site_scheme": "https",
     "flask_site_port": 443,
@@ -127,51 +105,27 @@ class Host:
             _certificate.SelfSigned(pem, self.settings["site"]["self_signed_names"]).apply()
 
     def rendered(self, http2: str | None = None) -> str:
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES),
-            trim_blocks=True,
-            undefined=jinja2.StrictUndefined,
-        )
-        environment.filters.update(core.FilterModule().filters())
-        environment.filters.update(mathstuff.FilterModule().filters())
-        environment.filters["flaskworks.static_media.nginx_quote"] = nginx_quote
-        return environment.get_template("server.conf.j2").render(
-            ansible_managed="by a test",
+        return rendered(
+            "server.conf.j2",
             __flask_site={"settings": self.settings},
             __flask_site_nginx={"http2": http2 or _nginx_modules.http2_syntax()[1]},
         )
 
     @contextlib.contextmanager
     def served(self) -> t.Iterator[Host]:
-        nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-        if nginx is None:
-            pytest.fail("This test needs Nginx. Install the distribution's package.")
-        is_root = os.geteuid() == 0
-        if is_root:
-            group = grp.getgrnam("www-data").gr_gid
-            os.chown(self.directory / "media", 0, group)
-        text = NGINX.replace("@site@", self.rendered())
+        if os.geteuid() == 0:
+            os.chown(self.directory / "media", 0, grp.getgrnam("www-data").gr_gid)
+        text = self.rendered()
         # Nobody else listens there, whatever else this machine does.
         for port in (80, 443):
             text = re.sub(rf"listen {port}\b", f"listen unix:@dir@/{port}.sock", text)
-        text = text.replace("@dir@", str(self.directory))
-        text = text.replace("@user@", "user www-data;" if is_root else "")
-        conf = self.directory / "nginx.conf"
-        conf.write_text(text)
         server = _Server(self.app_socket, _App)
         os.chmod(self.app_socket, 0o666)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        command = [nginx, "-c", str(conf), "-p", str(self.directory)]
-        started = subprocess.run(command, check=False, capture_output=True, text=True)
-        assert started.returncode == 0, started.stderr + text
-        assert "warn" not in started.stderr
-        handle = os.pidfd_open(int((self.directory / "nginx.pid").read_text()))
         try:
-            yield self
+            with serving(self.directory, text):
+                yield self
         finally:
-            subprocess.run([*command, "-s", "stop"], check=True, capture_output=True)
-            select.select([handle], [], [], 30)
-            os.close(handle)
             server.shutdown()
             server.server_close()
 

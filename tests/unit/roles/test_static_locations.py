@@ -8,18 +8,13 @@ import gzip
 import http.client
 import os
 import re
-import select
 import shutil
 import socket
-import subprocess
 import tempfile
 import typing as t
 from pathlib import Path
 
-import jinja2
 import pytest
-from ansible.plugins.filter import core, mathstuff
-from ansible_collections.flaskworks.static_media.plugins.filter.nginx_quote import nginx_quote
 from ansible_collections.flaskworks.static_media.plugins.module_utils import _static_release
 from ansible_collections.flaskworks.static_media.plugins.module_utils._static_release import (
     Look,
@@ -28,9 +23,8 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._static_re
 )
 
 from tests.unit.descriptions import media_area
-from tests.unit.roles.specs import CHECKOUT
+from tests.unit.roles.nginx import rendered, serving
 
-TEMPLATES = CHECKOUT / "roles/flask_site/templates"
 CSS = "body { color: red }\n" * 200
 HASHED = f"app-{'0123456789abcdef' * 2}.js"
 FILES = {
@@ -43,22 +37,10 @@ FILES = {
     "odd name+%.css": CSS,
 }
 
-NGINX = """\
-pid @dir@/nginx.pid;
-error_log @dir@/error.log;
-worker_processes 1;
-@user@
-events { worker_connections 64; }
-http {
-    access_log off;
-    client_body_temp_path @dir@/t1; proxy_temp_path @dir@/t2; fastcgi_temp_path @dir@/t3;
-    uwsgi_temp_path @dir@/t4; scgi_temp_path @dir@/t5;
-    include /etc/nginx/mime.types;
-    default_type application/octet-stream;
-    server {
-        listen unix:@dir@/http.sock;
-        @locations@
-    }
+SERVER = """\
+server {
+    listen unix:@dir@/http.sock;
+    @locations@
 }
 """
 
@@ -98,7 +80,6 @@ class Host:
         group = grp.getgrnam("www-data").gr_gid if is_root else os.getgid()
         self.look = Look(os.getuid(), group, 0o750, 0o640)
         (directory / "media").mkdir()
-        self.user = "user www-data;" if is_root else ""
 
     def publish(self, files: t.Mapping[str, str], seconds: int = 0, **options: t.Any) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -121,6 +102,7 @@ class Host:
             "location": "/media/",
             "cache_control": "no-cache",
             "inline_types": {"image/png": ["png"]},
+            "policy": "sandbox",
             "is_on_media_domain": False,
             "shown": [{"extensions": ["png"], "policy": "sandbox"}],
         }
@@ -138,35 +120,12 @@ class Host:
         }
 
     def locations(self) -> str:
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES),
-            trim_blocks=True,
-            undefined=jinja2.StrictUndefined,
-        )
-        environment.filters.update(core.FilterModule().filters())
-        environment.filters.update(mathstuff.FilterModule().filters())
-        environment.filters["flaskworks.static_media.nginx_quote"] = nginx_quote
-        template = environment.get_template("locations.conf.j2")
-        return template.render(__flask_site={"settings": self.settings()})
+        return rendered("locations.conf.j2", __flask_site={"settings": self.settings()})
 
     @contextlib.contextmanager
     def served(self) -> t.Iterator[Host]:
-        nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-        if nginx is None:
-            pytest.fail("This test needs Nginx. Install the distribution's package.")
-        text = NGINX.replace("@locations@", self.locations())
-        text = text.replace("@dir@", str(self.directory)).replace("@user@", self.user)
-        conf = self.directory / "nginx.conf"
-        conf.write_text(text)
-        command = [nginx, "-c", str(conf), "-p", str(self.directory)]
-        subprocess.run(command, check=True, capture_output=True)
-        handle = os.pidfd_open(int((self.directory / "nginx.pid").read_text()))
-        try:
+        with serving(self.directory, SERVER.replace("@locations@", self.locations())):
             yield self
-        finally:
-            subprocess.run([*command, "-s", "stop"], check=True, capture_output=True)
-            select.select([handle], [], [], 30)
-            os.close(handle)
 
     def get(self, target: str, method: str = "GET", **headers: str) -> Answer:
         connection = _UnixConnection(str(self.directory / "http.sock"))

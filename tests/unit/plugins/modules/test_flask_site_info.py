@@ -30,6 +30,8 @@ http {
     server {
         listen 127.0.0.1:@port@ ssl;
         server_name other.example;
+        # As a host may have it whose first site is another's: who names nobody is refused.
+        ssl_reject_handshake on;
         ssl_certificate @dir@/other.pem;
         ssl_certificate_key @dir@/other.pem;
     }
@@ -40,6 +42,7 @@ http {
         ssl_certificate_key @dir@/gallery.pem;
         # It passes on only what it has in full.
         location / { proxy_pass http://127.0.0.1:9; }
+        location = /text { default_type text/plain; return 200 "ü\n"; }
         location = /large { client_max_body_size 2000; proxy_pass http://127.0.0.1:9; }
     }
 }
@@ -72,18 +75,43 @@ def site() -> t.Iterator[tuple[Path, int]]:
 
 def test_each_name_is_asked_for_its_certificate(run_module: Module, site: tuple[Path, int]) -> None:
     directory, port = site
+    arguments: dict[str, t.Any] = {"address": "127.0.0.1", "port": port, "scheme": "https"}
+    arguments["names"] = ["gallery.example", "other.example"]
+    answer = run_module("flask_site_info", certificate=f"{directory}/gallery.pem", **arguments)
+    good, refused = answer["handshakes"]
+    assert (good["error"], good["version"][:6], good["protocol"]) == (None, "TLSv1.", "http/1.1")
+    assert refused["error"]
+    assert not answer["changed"]
+    answer = run_module("flask_site_info", certificate=f"{directory}/other.pem", **arguments)
+    error = answer["handshakes"][0]["error"]
+    assert "self-signed" in error.replace("self signed", "self-signed")
+
+
+def test_a_request_names_its_host_in_the_handshake(
+    run_module: Module, site: tuple[Path, int]
+) -> None:
+    asked = [
+        {"kind": "x", "url": f"https://127.0.0.1:{site[1]}{target}", "headers": {"Host": name}}
+        for target, name in (
+            ("/text", "gallery.example"),
+            ("/text?a=b", "gallery.example"),
+            ("/text", "other.example"),
+        )
+    ]
     answer = run_module(
         "flask_site_info",
         address="127.0.0.1",
-        port=port,
+        port=site[1],
         scheme="https",
-        names=["gallery.example", "other.example"],
-        certificate=f"{directory}/gallery.pem",
+        names=["gallery.example"],
+        requests=asked,
     )
-    good, bad = answer["handshakes"]
-    assert (good["error"], good["version"][:6], good["protocol"]) == (None, "TLSv1.", "http/1.1")
-    assert "self-signed" in bad["error"].replace("self signed", "self-signed")
-    assert not answer["changed"]
+    good, with_query, refused = answer["responses"]
+    for found in (good, with_query):
+        assert (found["status"], found["content"], found["content_length"]) == (200, "ü\n", "3")
+        assert found["content_type"] == "text/plain"
+    assert (refused["status"], bool(refused["msg"])) == (-1, True)
+    assert [found["item"] for found in answer["responses"]] == asked
 
 
 def test_a_length_is_enough_to_know_the_limit(run_module: Module, site: tuple[Path, int]) -> None:

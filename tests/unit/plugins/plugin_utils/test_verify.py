@@ -146,7 +146,7 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
             "handshakes": [],
             "bodies": [
                 {**body, "status": 100, "error": None}
-                for body in _verify.site_question(settings)["bodies"]
+                for body in _verify.site_question(settings, static, canary)["bodies"]
             ],
         },
         "responses": responses,

@@ -21,7 +21,7 @@ def over_tls() -> dict[str, t.Any]:
     settings["site"].update(
         scheme="https", port=443, tls={"certificate": "/c", "certificate_key": "/k"}
     )
-    names = _verify.site_question(settings)["names"]
+    names = question(evidence)["names"]
     evidence["site"]["handshakes"] = [
         {"name": name, "error": None, "version": "TLSv1.3", "protocol": "h2"} for name in names
     ]
@@ -39,6 +39,10 @@ def over_tls() -> dict[str, t.Any]:
     return evidence
 
 
+def question(evidence: dict[str, t.Any]) -> dict[str, t.Any]:
+    return _verify.site_question(evidence["settings"], evidence["static"], evidence["canary"])
+
+
 def checks(evidence: dict[str, t.Any]) -> dict[str, str]:
     return {check["id"]: check["status"] for check in judge(evidence)["checks"]}
 
@@ -51,11 +55,21 @@ def test_a_healthy_site_passes() -> None:
 
 
 def test_each_name_is_asked_for_by_itself() -> None:
-    settings = over_tls()["settings"]
-    settings["site"]["domains"] = ["gallery.example.com", "*.example.org"]
-    asked = _verify.site_question(settings)
+    evidence = over_tls()
+    evidence["settings"]["site"]["domains"] = ["gallery.example.com", "*.example.org"]
+    asked = question(evidence)
     assert asked["names"] == ["gallery.example.com", "www.example.org", DOMAIN]
     assert (asked["scheme"], asked["certificate"]) == ("https", "/c")
+
+
+def test_what_goes_by_https_names_its_host_to_tls_and_uri_makes_the_rest() -> None:
+    evidence = over_tls()
+    facts = evidence["settings"], evidence["static"], evidence["canary"]
+    by_tls, by_uri = question(evidence)["requests"], _verify.uri_requests(*facts)
+    assert {request["kind"] for request in by_uri} == {"direct"}
+    assert len(by_tls) + len(by_uri) == len(_verify.requests(*facts))
+    plain = healthy()
+    assert question(plain)["requests"] == []
 
 
 def test_uploads_are_asked_of_their_domain_and_static_files_of_the_site() -> None:
@@ -132,11 +146,10 @@ def test_a_fault_gives_one_finding(
 
 
 def test_where_the_app_answers_for_nginx_the_order_does_not_matter() -> None:
-    settings = healthy()["settings"]
-    sizes = [body["size"] for body in _verify.site_question(settings)["bodies"]]
-    assert sizes == [1000, 1001]
-    settings["site"]["app_answers_too_large"] = True
-    assert [body["size"] for body in _verify.site_question(settings)["bodies"]] == [1000]
+    evidence = healthy()
+    assert [body["size"] for body in question(evidence)["bodies"]] == [1000, 1001]
+    evidence["settings"]["site"]["app_answers_too_large"] = True
+    assert [body["size"] for body in question(evidence)["bodies"]] == [1000]
 
 
 def test_an_answer_without_a_body_proves_nothing() -> None:
