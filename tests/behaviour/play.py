@@ -223,7 +223,12 @@ class Control:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+            # Molecule wants colour, which is none of JSON.
+            env={
+                **os.environ,
+                "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+                "ANSIBLE_FORCE_COLOR": "0",
+            },
             text=True,
             check=False,
         )
