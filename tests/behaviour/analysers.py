@@ -34,37 +34,52 @@ class Issue:
 
 @dataclass(frozen=True)
 class Suppression:
-    """Of reports of one check that give one reason; ``reason`` is a pattern for the whole of it."""
+    """Of reports of one check that give one reason in one file.
+
+    :ivar reason: a pattern for the whole of it.
+    :ivar releases: of Debian, on which it is needed.
+    """
 
     check: str
     reason: str
+    file: str
     why: str
     analysers: Sequence[str] = NAMES
+    releases: Sequence[str] = ("12", "13")
 
     def covers(self, issue: Issue) -> bool:
         return (
             issue.analyser in self.analysers
             and issue.check == self.check
+            and issue.place.startswith(f"{self.file}:")
             and re.fullmatch(self.reason, issue.reason) is not None
         )
 
 
+MAIN = "/etc/nginx/nginx.conf"
+DEFAULT = "/etc/nginx/sites-enabled/default"
+OURS = "/etc/nginx/conf.d/gallery.conf"
+NOT_OURS = "Of the distribution's own file, which is not the collection's to change"
+
 SUPPRESSIONS = (
     Suppression(
         "add_header_redefinition",
-        '.*["`]content-disposition["`].*',
+        '[^"`]*["`]content-disposition["`][^"`]*',
+        OURS,
         "That is what the nested location is for: what may be shown inline is not attached. It repeats all "
         "the other headers, which test_hostile.py sees on every answer.",
     ),
     Suppression(
         "try_files_is_evil_too",
         ".*",
+        OURS,
         "open_file_cache serves what a deploy has replaced and an upload has become for a minute, and cuts "
         "off files that grow; one stat() a request is the price of the right bytes.",
     ),
     Suppression(
         "unanchored_regex",
         ".*",
+        OURS,
         "A dot after any slash, or an extension at the end, of a path that Nginx has bounded: no expression "
         "here has a repetition, so there is nothing to be slow.",
         ("gixy-next",),
@@ -72,7 +87,23 @@ SUPPRESSIONS = (
     Suppression(
         "worker_rlimit_nofile_vs_connections",
         ".*",
-        "Of the distribution's nginx.conf, which is not the collection's to change.",
+        MAIN,
+        f"{NOT_OURS}: the limit is the administrator's.",
+    ),
+    Suppression(
+        "weak_ssl_tls",
+        "(?s)(Insecure protocols|ssl_prefer_server_ciphers).*",
+        MAIN,
+        f"{NOT_OURS}: it is the default for server blocks that say nothing of TLS.",
+        ("gixy-ng",),
+        ("12",),
+    ),
+    Suppression(
+        "version_disclosure",
+        ".*server_tokens.*",
+        DEFAULT,
+        f"{NOT_OURS}; the collection's server blocks set server_tokens off.",
+        releases=("12",),
     ),
 )
 
@@ -83,9 +114,14 @@ def analyse(name: str, dump: Path) -> list[Issue]:
     # It ends with 1 when it reports something.
     output = _run([program, "--format", "json", str(dump)], (0, 1))
     return [
-        Issue(name, each["plugin"], each["reason"], f"{each['file']}:{each['line']}")
+        Issue(name, each["plugin"], each["reason"], f"{_file(each, dump)}:{each['line']}")
         for each in json.loads(output)
     ]
+
+
+def _file(report: dict[str, str], dump: Path) -> str:
+    # What is not of an included file is by them said to be of the dump.
+    return MAIN if report["file"] == str(dump) else report["file"]
 
 
 def _run(argv: Sequence[str], statuses: Sequence[int]) -> str:
@@ -100,11 +136,12 @@ def unsuppressed(issues: Sequence[Issue]) -> list[Issue]:
     return [issue for issue in issues if not any(each.covers(issue) for each in SUPPRESSIONS)]
 
 
-def unused(issues: Sequence[Issue]) -> list[str]:
-    """Suppressions that an analyser no longer needs, by its name and the check's."""
+def unused(issues: Sequence[Issue], release: str) -> list[str]:
+    """Suppressions that an analyser no longer needs there, by its name and the check's."""
     return [
         f"{name} {each.check}"
         for each in SUPPRESSIONS
         for name in each.analysers
+        if release in each.releases
         if not any(each.covers(issue) for issue in issues if issue.analyser == name)
     ]

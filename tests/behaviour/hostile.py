@@ -344,9 +344,10 @@ def lines(site: Site, upload: Upload) -> list[Line]:
     extension = upload.name.rpartition(b".")[2].lower().decode("ascii", "replace")
     mime = INLINE[extension] if upload.inline else contract.OCTETS
     disposition = {} if upload.inline else {"Content-Disposition": "attachment"}
-    always = {**contract.MEDIA_FOUND, "ETag": contract.ETAG, **disposition}
+    # What a 304 does not say stays as the first answer said it: RFC 9111, 3.2.
+    always = {**contract.MEDIA_FOUND, "ETag": contract.ETAG}
     never = ("Set-Cookie", "Location", *(("Content-Disposition",) if upload.inline else ()))
-    found = {**always, "Content-Type": mime}
+    found = {**always, **disposition, "Content-Type": mime}
     part = {**found, "Content-Range": f"bytes 1-4/{size}"}
     missing = url[: -len(quote_from_bytes(upload.name))] + quote_from_bytes(_sibling(upload.name))
     absent = ("Set-Cookie", "Content-Disposition", "Cache-Control", "ETag", "Location")

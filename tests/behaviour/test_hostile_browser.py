@@ -34,7 +34,6 @@ def attacker(site: hosts.Site, host: hosts.Host, tmp_path: Path) -> Iterator[att
     host.place(attack.probes(site), site.app_user)
     with _attacker(site, tmp_path) as attacker:
         yield attacker
-    host.remove_placed()
 
 
 @contextmanager

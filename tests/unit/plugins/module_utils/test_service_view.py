@@ -30,7 +30,8 @@ class Known(_service.Systemd):
     """A unit that runs as a given process."""
 
     def __init__(self, pid: int, directory: Path, option: str = "directories") -> None:
-        super().__init__("gallery", **{option: [str(directory)]})
+        options: dict[str, t.Any] = {option: [str(directory)]}
+        super().__init__("gallery", **options)
         self.pid = pid
 
     def ask(self, command: t.Sequence[str], **variables: str) -> _service.Answer:
