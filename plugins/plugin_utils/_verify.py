@@ -132,8 +132,7 @@ def requests(
     )
 
     prefix = site["url_prefix"]
-    main = media["areas"][0]
-    media_host = media["domain"] if main.get("is_on_media_domain") else host
+    moved = tuple(area["location"] for area in media["areas"] if area["is_on_media_domain"])
     wanted: list[tuple[str, str, dict[str, t.Any]]] = []
     for mount in static.get("mounts") or []:
         sample = mount.get("sample")
@@ -158,7 +157,7 @@ def requests(
             "path": path,
             "url": base + urllib.parse.quote(path),
             "headers": {
-                "Host": media_host if path.startswith(media["location"]) else host,
+                "Host": media["domain"] if path.startswith(moved) else host,
                 "Accept-Encoding": "identity",
             },
             **extra,
@@ -189,15 +188,25 @@ def _requests_of_media_domain(
     ]
 
 
-def uri_requests(settings: Evidence, static: Evidence, canary: Evidence) -> list[dict[str, t.Any]]:
+def uri_requests(
+    settings: Evidence,
+    static: Evidence,
+    canary: Evidence,
+    private_canaries: t.Sequence[Evidence] = (),
+) -> list[dict[str, t.Any]]:
     """Return those requests that ``ansible.builtin.uri`` can make: it names no host to TLS."""
-    asked = requests(settings, static, canary)
+    asked = requests(settings, static, canary, private_canaries)
     return [request for request in asked if not request["url"].startswith("https:")]
 
 
-def site_question(settings: Evidence, static: Evidence, canary: Evidence) -> dict[str, t.Any]:
+def site_question(
+    settings: Evidence,
+    static: Evidence,
+    canary: Evidence,
+    private_canaries: t.Sequence[Evidence] = (),
+) -> dict[str, t.Any]:
     """Return the arguments of ``flask_site_info``: all else that the proof needs."""
-    asked = requests(settings, static, canary)
+    asked = requests(settings, static, canary, private_canaries)
     return {
         **_verify_tls.question(settings, _verify_limits.bodies(settings)),
         "requests": [request for request in asked if request["url"].startswith("https:")],
