@@ -40,7 +40,11 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
     ),
     ({**OWN, "flask_site_ssl_certificate": "a.pem"}, "flask_site_ssl_certificate", "absolute"),
     ({**OWN, "flask_site_ssl_certificate": "/a/../b"}, "flask_site_ssl_certificate", "plain form"),
-    ({**OWN, "flask_site_ssl_certificate_key": "/a b"}, "flask_site_ssl_certificate_key", "reads as"),
+    (
+        {**OWN, "flask_site_ssl_certificate_key": "/a b"},
+        "flask_site_ssl_certificate_key",
+        "reads as",
+    ),
     (
         {**OWN, "flask_site_ssl_certificate_key": "/var/www/gallery/media/key"},
         "flask_site_ssl_certificate_key",
