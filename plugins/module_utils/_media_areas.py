@@ -17,8 +17,12 @@ import posixpath
 import re
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _signed_url
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _media_mount,
+    _signed_url,
+)
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
+    TOO_WIDE_DIRECTORIES,
     Problem,
     Values,
     contains,
@@ -113,10 +117,15 @@ def problems(values: Values) -> t.Iterator[Problem]:
         if problem:
             yield problem
             return
+        item = items[_index_of(items, area, index)]
+        problem = None if item.get("root") else _default_root_problem(name, area, values)
+        if problem:
+            yield problem
+            return
         yield from _place_problems(name, area, taken, values)
         yield from _access_problems(name, area, values)
         yield from _upload_problems(name, area, values)
-        if items[_index_of(items, area, index)].get("inline_types") is not None:
+        if item.get("inline_types") is not None:
             yield from inline_type_problems(f"{name}.inline_types", area["inline_types"])
         taken.append(area)
     yield from _signing_key_problems(values)
@@ -124,6 +133,19 @@ def problems(values: Values) -> t.Iterator[Problem]:
 
 def _index_of(items: t.Sequence[Values], area: Area, default: int) -> int:
     return next((i for i, item in enumerate(items) if item["url"] == area["url"]), default)
+
+
+def _default_root_problem(name: str, area: Area, values: Values) -> Problem | None:
+    """Return where a directory that nobody has written could be the system's, as /var/log is."""
+    root, main = area["root"], values["flask_media_root"]
+    if area["is_main"] or posixpath.dirname(main) not in TOO_WIDE_DIRECTORIES:
+        return None
+    return Problem(
+        f"{name}.root",
+        None,
+        f"it would be {root!r}, beside flask_media_root, {main!r}, where others have directories too",
+        f"Write a directory of its own, such as '{main}-{posixpath.basename(root)}'",
+    )
 
 
 def _place_problems(
@@ -316,6 +338,34 @@ def _upload_problems(name: str, area: Area, values: Values) -> t.Iterator[Proble
             "its zone has to stand outside of the server block, which you keep",
             "Leave it unset, and write limit_req_zone and limit_req into your own configuration",
         )
+
+
+def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    """Yield the media roots that are there, and somebody else's.
+
+    :param host: the answer of the module ``flask_host_info``.
+    """
+    user = host["users"][values["flask_app_user"]]
+    for variable, root in roots(values).items():
+        facts = host["directories"][root]
+        if facts["kind"] != "directory" or facts["is_in_use"]:
+            continue
+        is_of_app = user is not None and facts["owner_uid"] == user["uid"]
+        is_made_for_it = facts["owner_uid"] == 0 and facts["is_empty"]
+        if not (is_of_app or is_made_for_it):
+            yield Problem(
+                variable,
+                root,
+                f"that directory is there, {facts['owner']}'s and "
+                f"{'empty' if facts['is_empty'] else 'not empty'}, and would be given to the app",
+                "Write another one. If it holds the app's uploads or is meant for them, say so: "
+                f"touch {posixpath.join(root, use_mark(values['flask_app_name']))}",
+            )
+
+
+def use_mark(app: str) -> str:
+    """Return the name of the file that says whose uploads a directory is for."""
+    return _media_mount.SENTINEL_PREFIX + app
 
 
 def is_signed(values: Values) -> bool:

@@ -183,6 +183,6 @@ def resolve(values: Values) -> dict[str, t.Any] | None:
     return {
         **{key: mount[key] for key in ("src", "fstype", "opts")},
         "path": path,
-        "sentinel": _media_mount.SENTINEL_PREFIX + values["flask_app_name"],
+        "sentinel": _media_areas.use_mark(values["flask_app_name"]),
         "unit": _media_mount.unit_name(path),
     }

@@ -33,6 +33,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _upload_limits,
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
+    SYSTEM_DIRECTORIES,
     TOO_WIDE_DIRECTORIES,
     UNFIT_DIRECTORIES,
     Problem,
@@ -757,10 +758,6 @@ def _release_problems(values: Values) -> t.Iterator[Problem]:
         )
 
 
-# What is there is the system's, and no upload.
-SYSTEM_DIRECTORIES = ("/etc", "/dev", "/proc", "/sys", "/boot", "/usr", "/bin", "/sbin", "/lib")
-
-
 def _more_than_uploads(source: str, values: Values) -> str | None:
     """Return why a directory can't be one of uploads only, which everybody may read."""
     if posixpath.normpath(source) in TOO_WIDE_DIRECTORIES or any(
@@ -1336,6 +1333,7 @@ def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> list[Problem]:
         *_group_problems(values, host),
         *_claim_problems(values, host),
         *_directory_problems(values, host),
+        *_media_areas.host_problems(values, host),
         *_media_permissions.host_problems(values, host),
         *_known_release_problems(values, host),
         *_current_problems(values, host),

@@ -46,6 +46,20 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
         "could be had",
     ),
     (areas(root="/srv/uploads"), "flask_media_areas[0].root", "flask_media_root is"),
+    (
+        {"flask_media_root": "/var/media", **areas(media_area("/log/"))},
+        "flask_media_areas[1].root",
+        "it would be '/var/log'",
+    ),
+    (
+        {"flask_media_root": "/var/lib/gallery", **areas(media_area("/nginx/"))},
+        "flask_media_areas[1].root",
+        "such as '/var/lib/gallery-nginx'",
+    ),
+    *(
+        (areas(media_area("/a/", root=root)), "flask_media_areas[1].root", "the system's own")
+        for root in ["/var/log", "/var/log/uploads", "/var/spool", "/lib32", "/libx32", "/var/lock"]
+    ),
     *(
         (areas(media_area("/a/", root=root)), "flask_media_areas[1].root", said)
         for root, said in [
@@ -244,3 +258,62 @@ def test_the_app_is_told_of_its_areas() -> None:
     assert told["/documents/"]["cache_control"] == "private, no-cache"
     assert "image/png" in told["/documents/"]["inline_types"]
     assert _media_areas.env(description()) is None
+
+
+def root_on_a_host(**facts: t.Any) -> list[str]:
+    """The variables that are refused on a host where the app's root is like this."""
+    values = description()
+    there = {"kind": "directory", "owner": "x", "is_in_use": False, **facts}
+    host = {
+        "users": {"gallery": {"uid": 998, "gid": 998, "home": "/opt/gallery"}},
+        "directories": {"/var/www/gallery/media": there},
+    }
+    return [problem.variable for problem in _media_areas.host_problems(values, host)]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"kind": "missing", "owner_uid": None, "is_empty": False},
+        # By an administrator, or a new file system
+        {"owner_uid": 0, "is_empty": True},
+        # Converged
+        {"owner_uid": 998, "is_empty": False},
+        # Restored by root
+        {"owner_uid": 0, "is_empty": False, "is_in_use": True},
+        {"owner_uid": 7, "is_empty": False, "is_in_use": True},
+    ],
+    ids=str,
+)
+def test_a_root_of_the_apps_or_of_nobody_is_taken(facts: dict[str, t.Any]) -> None:
+    assert root_on_a_host(**facts) == []
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"owner_uid": 0, "is_empty": False},
+        {"owner_uid": 7, "is_empty": False},
+        {"owner_uid": 7, "is_empty": True},
+    ],
+    ids=str,
+)
+def test_a_root_of_somebody_else_is_not_given_to_the_app(facts: dict[str, t.Any]) -> None:
+    assert root_on_a_host(**facts) == ["flask_media_root"]
+
+
+def test_nobody_is_the_user_of_an_app_that_is_not_there_yet() -> None:
+    host = {
+        "users": {"gallery": None},
+        "directories": {
+            "/var/www/gallery/media": {
+                "kind": "directory",
+                "owner": "999",
+                "owner_uid": 999,
+                "is_empty": False,
+                "is_in_use": False,
+            }
+        },
+    }
+    (problem,) = _media_areas.host_problems(description(), host)
+    assert "touch /var/www/gallery/media/.flask_media_gallery" in str(problem)
