@@ -107,7 +107,7 @@ FIRST_FREE_PORT = 1024
 
 
 def normalised(values: Values) -> dict[str, t.Any]:
-    """Return the values with each path in its plain form, so that equal ones are equal strings.
+    """Return the values with each path and host name in its plain form: equal ones are equal strings.
 
     What is unset and follows from others is set: the port, and where the app listens. A path that
     climbs (``..``) is left as it is, to be refused: behind a link it leads elsewhere.
@@ -129,6 +129,10 @@ def normalised(values: Values) -> dict[str, t.Any]:
     mount = values.get("flask_media_mount")
     if mount:
         plain["flask_media_mount"] = {**mount, "path": _plain(mount.get("path"))}
+    if isinstance(values["flask_site_domains"], list):
+        plain["flask_site_domains"] = [_lower(name) for name in values["flask_site_domains"]]
+    if values.get("flask_media_domain"):
+        plain["flask_media_domain"] = _lower(values["flask_media_domain"])
     if values.get("flask_site_port") is None:
         plain["flask_site_port"] = DEFAULT_PORTS[values["flask_site_scheme"]]
     return {**values, **plain}
@@ -139,6 +143,11 @@ def _default_bind(values: Values) -> str:
     # The engine starts containers at boot, before anybody has made a directory in /run.
     directory = f"/var/lib/{name}-sockets" if is_image(values) else f"/run/{name}"
     return f"unix:{directory}/{name}.sock"
+
+
+def _lower(name: t.Any) -> t.Any:
+    # As Nginx and browsers have them: RFC 9110, 4.2.3
+    return name.lower() if isinstance(name, str) else name
 
 
 def _plain(path: t.Any) -> t.Any:

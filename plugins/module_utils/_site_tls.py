@@ -212,7 +212,7 @@ def _media_domain_problems(values: Values) -> t.Iterator[Problem]:
             "it is no host name",
             "Write one such as 'gallery-media.example.net', without scheme, port or path",
         )
-    elif domain.lower() in [str(name).lower() for name in values["flask_site_domains"]]:
+    elif domain in values["flask_site_domains"]:
         yield Problem(
             "flask_media_domain",
             domain,

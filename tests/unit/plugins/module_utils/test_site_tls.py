@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
@@ -87,7 +88,6 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
         ]
     ),
     ({"flask_media_domain": "gallery.example.com"}, "flask_media_domain", "own origin"),
-    ({"flask_media_domain": "GALLERY.example.com"}, "flask_media_domain", "own origin"),
     ({"flask_media_domain": "*.example.net"}, "flask_media_domain", "no host name"),
     ({"flask_media_domain": "https://a.example"}, "flask_media_domain", "without scheme"),
     ({**DOMAIN, "flask_site_mode": "include"}, "flask_media_domain", "server block"),
@@ -338,3 +338,32 @@ def test_the_sizes_that_have_to_pass() -> None:
         {"path": "/upload", "size": 2 << 20, "is_of_app": False},
     ]
     assert settings["site"]["app_answers_too_large"]
+
+
+def test_host_names_are_the_same_in_capitals() -> None:
+    def found(**changes: t.Any) -> list[str]:
+        values = _settings.normalised(description(**changes))
+        return [problem.variable for problem in _settings.description_problems(values)]
+
+    assert found(flask_site_domains=["a.example", "A.Example"]) == ["flask_site_domains"]
+    assert found(flask_media_domain="GALLERY.example.com") == ["flask_media_domain"]
+    assert found(flask_site_domains=["GALLERY.example.com"], **DOMAIN) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "variable"),
+    [
+        ({"flask_site_domains": ["GALLERY.example.com"]}, "flask_site_domains"),
+        (
+            {"flask_site_domains": ["b.example"], "flask_media_domain": "Media.example.net"},
+            "flask_media_domain",
+        ),
+    ],
+)
+def test_two_apps_have_no_name_in_common_in_capitals(
+    changes: dict[str, t.Any], variable: str
+) -> None:
+    text = json.dumps(description()).replace("gallery", "shop")
+    apps = [description(**DOMAIN), {**json.loads(text), **changes}]
+    found = _settings.apps_problems([_settings.normalised(app) for app in apps])
+    assert [problem.variable for problem in found] == [variable]
