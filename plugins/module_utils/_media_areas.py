@@ -50,6 +50,8 @@ ACCESS_ON_MEDIA_DOMAIN = ("public", "signed")
 # A location of the app's own, without what Nginx or a request line would read as something else.
 APP_URL = re.compile(r"/[A-Za-z0-9_.~/-]*\Z")
 
+UPLOAD_LIMITS = ("client_max_body_size", "upload_rate")
+
 MIME_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+\Z")
 EXTENSION = re.compile(r"[a-z0-9]+\Z")
 # What runs script where it is shown.
@@ -221,10 +223,15 @@ def _access_problems(name: str, area: Area, values: Values) -> t.Iterator[Proble
         )
 
 
+def _parts(url: str) -> list[str]:
+    """Return the parts of an app's URL, of which one slash at the end makes none."""
+    return url[1:].removesuffix("/").split("/")
+
+
 def _auth_url_reason(auth_url: str | None, area: Area) -> str | None:
     if not auth_url or not APP_URL.match(auth_url):
         return "Nginx would not know whom to ask"
-    parts = auth_url[1:].rstrip("/").split("/")
+    parts = _parts(auth_url)
     if "" in parts:
         # Any 2xx lets a visitor read:
         # https://nginx.org/en/docs/http/ngx_http_auth_request_module.html
@@ -303,14 +310,22 @@ def inline_type_problems(variable: str, types: t.Mapping[str, t.Any]) -> t.Itera
 
 def _upload_problems(name: str, area: Area, values: Values) -> t.Iterator[Problem]:
     for url in area["upload_urls"]:
+        reason = None
         if not APP_URL.match(url) or url == "/":
-            yield Problem(
-                f"{name}.upload_urls",
-                url,
-                "it is no URL of the app's at which files arrive",
-                "Write one such as '/upload'",
-            )
-    for key in ("client_max_body_size", "upload_rate"):
+            reason = "it is no URL of the app's at which files arrive"
+        elif {"", ".", ".."} & {*_parts(url)}:
+            # https://nginx.org/en/docs/http/ngx_http_core_module.html#location
+            reason = "Nginx compares with the normalised path, so this limit would hold nowhere"
+        if reason:
+            yield Problem(f"{name}.upload_urls", url, reason, "Write one such as '/upload'")
+    if area["upload_urls"] and not any(area.get(key) is not None for key in UPLOAD_LIMITS):
+        yield Problem(
+            f"{name}.upload_urls",
+            area["upload_urls"],
+            "they are there for limits of their own, and none is set",
+            "Set client_max_body_size or upload_rate too, or leave it unset",
+        )
+    for key in UPLOAD_LIMITS:
         if area.get(key) is not None and not area["upload_urls"]:
             yield Problem(
                 f"{name}.{key}",

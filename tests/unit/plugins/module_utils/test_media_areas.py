@@ -139,6 +139,21 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
         "no list of names",
     ),
     (areas(upload_urls=["upload"]), "flask_media_areas[0].upload_urls", "no URL"),
+    *(
+        (areas(upload_urls=[url], upload_rate="30r/m"), "flask_media_areas[0].upload_urls", said)
+        for url, said in [
+            ("/a/../upload", "hold nowhere"),
+            ("/a/./upload", "hold nowhere"),
+            ("//upload", "hold nowhere"),
+            ("/a//upload", "hold nowhere"),
+            ("/upload//", "hold nowhere"),
+            ("/upload/.", "hold nowhere"),
+            ("/upload/..", "hold nowhere"),
+            ("/", "no URL"),
+        ]
+    ),
+    (areas(upload_urls=["/upload"]), "flask_media_areas[0].upload_urls", "none is set"),
+    (areas(access="auth_request", auth_url="/may//"), "flask_media_areas[0].auth_url", "everybody"),
     (areas(upload_rate="30r/m"), "flask_media_areas[0].upload_rate", "upload_urls names none"),
     (
         areas(upload_urls=["/upload"], upload_rate="many"),

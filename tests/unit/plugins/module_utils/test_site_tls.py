@@ -23,11 +23,13 @@ OWN = {
     "flask_site_ssl_certificate_key": "/etc/ssl/private/gallery.key",
 }
 INCLUDE = {**HTTPS, "flask_site_mode": "include"}
+LIMIT = {"client_max_body_size": "2M"}
 DOMAIN = {"flask_media_domain": "media.example.net"}
 
 
 def uploads(**changes: t.Any) -> dict[str, t.Any]:
-    return {"flask_media_areas": [media_area("/media/", upload_urls=["/upload"], **changes)]}
+    limits = {"upload_urls": ["/upload"], "client_max_body_size": "2M", **changes}
+    return {"flask_media_areas": [media_area("/media/", **limits)]}
 
 
 REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
@@ -103,15 +105,15 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
     ),
     ({**uploads(), **INCLUDE}, "flask_media_areas[0].upload_urls", "location that you keep"),
     (
-        {"flask_media_areas": [media_area("/media/", upload_urls=["/media/new"])]},
+        {"flask_media_areas": [media_area("/media/", **LIMIT, upload_urls=["/media/new"])]},
         "flask_media_areas[0].upload_urls",
         "the app is not asked",
     ),
     (
         {
             "flask_media_areas": [
-                media_area("/media/", upload_urls=["/upload"]),
-                media_area("/other/", upload_urls=["/upload"]),
+                media_area("/media/", **LIMIT, upload_urls=["/upload"]),
+                media_area("/other/", **LIMIT, upload_urls=["/upload"]),
             ]
         },
         "flask_media_areas[1].upload_urls",
