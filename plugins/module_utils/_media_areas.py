@@ -54,13 +54,17 @@ UPLOAD_LIMITS = ("client_max_body_size", "upload_rate")
 
 MIME_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+\Z")
 EXTENSION = re.compile(r"[a-z0-9]+\Z")
-# What runs script where it is shown.
-ACTIVE_TYPES = (
-    "text/html",
-    "image/svg+xml",
-    "application/xhtml+xml",
-    "text/xml",
-    "application/xml",
+# What runs script where it is shown, or is script or style to a page of the same origin, which nosniff
+# lets through by its type: https://fetch.spec.whatwg.org/#x-content-type-options-header
+# XML may name a style sheet that makes HTML of it; multipart and message hide the types of their parts.
+ACTIVE_TYPE = re.compile(
+    r"""text/(?:html|css|xsl|jscript|livescript)
+    | [^/]+/(?:.*[.+-])?(?:xml|xslt?|xhtml)(?:[.+-].*)?
+    | [^/]+/.*(?:java|ecma|j)script.*
+    | multipart/.*
+    | message/.*
+    """,
+    re.VERBOSE,
 )
 
 
@@ -282,6 +286,7 @@ def _is_json(text: str) -> bool:
 
 def inline_type_problems(variable: str, types: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     """Yield what can't stand in ``types`` of Nginx's, or must not be shown by a browser."""
+    taken: dict[str, str] = {}
     for mime_type, extensions in types.items():
         if not isinstance(mime_type, str) or not MIME_TYPE.match(mime_type):
             yield Problem(
@@ -290,11 +295,11 @@ def inline_type_problems(variable: str, types: t.Mapping[str, t.Any]) -> t.Itera
                 "it is no MIME type",
                 "Write one such as 'image/png'",
             )
-        elif mime_type in ACTIVE_TYPES:
+        elif ACTIVE_TYPE.fullmatch(mime_type):
             yield Problem(
                 variable,
                 mime_type,
-                "an upload of that type can run script in the site's own origin",
+                "an upload of that type can run script, or be script or style, in the site's own origin",
                 "Leave it out: such files are then sent as downloads",
             )
         if not isinstance(extensions, list) or not all(
@@ -306,6 +311,15 @@ def inline_type_problems(variable: str, types: t.Mapping[str, t.Any]) -> t.Itera
                 "its file extensions are no list of names",
                 f"Write {{{mime_type!r}: ['png']}} with extensions in lower case and without a dot",
             )
+            continue
+        for extension in extensions:
+            if taken.setdefault(extension, mime_type) != mime_type:
+                yield Problem(
+                    variable,
+                    {mime_type: extensions},
+                    f"{taken[extension]!r} has {extension!r} too, and Nginx sends one type",
+                    "Write each extension once",
+                )
 
 
 def _upload_problems(name: str, area: Area, values: Values) -> t.Iterator[Problem]:

@@ -127,6 +127,27 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
         "flask_media_areas[0].inline_types",
         "run script",
     ),
+    *(
+        (areas(inline_types={kind: ["x"]}), "flask_media_areas[0].inline_types", "run script")
+        for kind in [
+            *("image/svg+xml", "application/xhtml+xml", "application/mathml+xml", "text/xml"),
+            *("application/xml", "application/xml-dtd", "application/rss+xml", "text/xsl"),
+            *("application/xslt+xml", "text/javascript", "application/javascript", "text/css"),
+            *("application/x-javascript", "application/ecmascript", "text/javascript1.5"),
+            *("text/jscript", "text/livescript", "multipart/x-mixed-replace", "multipart/related"),
+            "message/rfc822",
+        ]
+    ),
+    (
+        {"flask_media_inline_types": {"text/css": ["css"]}},
+        "flask_media_inline_types",
+        "run script",
+    ),
+    (
+        areas(inline_types={"image/png": ["png"], "image/jpeg": ["jpg", "png"]}),
+        "flask_media_areas[0].inline_types",
+        "'image/png' has 'png' too",
+    ),
     (
         areas(inline_types={"image/png png; } #": ["png"]}),
         "flask_media_areas[0].inline_types",
@@ -332,3 +353,15 @@ def test_nobody_is_the_user_of_an_app_that_is_not_there_yet() -> None:
     }
     (problem,) = _media_areas.host_problems(description(), host)
     assert "touch /var/www/gallery/media/.flask_media_gallery" in str(problem)
+
+
+def test_what_runs_nothing_may_be_shown() -> None:
+    shown = {
+        "application/pdf": ["pdf"],
+        "application/json": ["json"],
+        "application/postscript": ["ps"],
+        "text/plain": ["txt", "txt"],
+        "text/vtt": ["vtt"],
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ["docx"],
+    }
+    assert _settings.description_problems(description(**areas(inline_types=shown))) == []
