@@ -30,6 +30,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._rules imp
     parse_size,
     public,
     size_or_none,
+    upstream,
     url_problem,
 )
 
@@ -425,8 +426,6 @@ def resolve(values: Values) -> list[Area]:
     (``accel``) or whom it asks (``auth_request``), ``auth_proxy_pass`` where that is, and
     ``cache_control`` the header's value.
     """
-    bind = values["flask_app_bind"]
-    upstream = f"http://{bind}" + (":" if bind.startswith("unix:") else "")
     prefix, name = values["flask_site_url_prefix"], values["flask_app_name"]
     found = []
     for area in areas_of(values):
@@ -437,7 +436,7 @@ def resolve(values: Values) -> list[Area]:
                 **area,
                 "location": public(prefix, area["url"]),
                 "internal_location": below + area["url"] if below else None,
-                "auth_proxy_pass": f"{upstream}{area['auth_url']}"
+                "auth_proxy_pass": f"{upstream(values['flask_app_bind'])}{area['auth_url']}"
                 if area["access"] == "auth_request"
                 else None,
                 "cache_control": _cache_control(area),

@@ -158,6 +158,11 @@ def public(prefix: str, url: str) -> str:
     return prefix + url.lstrip("/")
 
 
+def upstream(bind: str) -> str:
+    """Return the app as https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_pass names it."""
+    return f"http://{bind}" + (":" if bind.startswith("unix:") else "")
+
+
 def size_or_none(value: t.Any) -> int | None:
     try:
         return None if value is None else parse_size(value)

@@ -44,6 +44,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._rules imp
     path_problem,
     public,
     size_or_none,
+    upstream,
     url_problem,
 )
 
@@ -98,7 +99,6 @@ NGINX_DEFAULT_BODY_BYTES = 1024 * 1024
 NGINX_DEFAULT_READ_SECONDS = 60
 # Until Gunicorn has ended a silent worker, which it looks for once a second
 READ_MARGIN_SECONDS = 5
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # Debian Policy 9.2.2: below it are the groups of the system's own, disk and shadow among them.
 FIRST_FREE_GID = 100
@@ -134,7 +134,7 @@ def normalised(values: Values) -> dict[str, t.Any]:
     if values.get("flask_media_domain"):
         plain["flask_media_domain"] = _lower(values["flask_media_domain"])
     if values.get("flask_site_port") is None:
-        plain["flask_site_port"] = DEFAULT_PORTS[values["flask_site_scheme"]]
+        plain["flask_site_port"] = _site_tls.DEFAULT_PORTS[values["flask_site_scheme"]]
     return {**values, **plain}
 
 
@@ -1197,6 +1197,7 @@ def resolve(values: Values) -> Settings:
             "root": media_root,
             "areas": areas,
             "roots": roots,
+            "signing_key_variable": _media_areas.signing_key_variable(values),
             "signing_key_file": _media_areas.signing_key_file(values)
             if _media_areas.is_signed(values)
             else None,
@@ -1263,21 +1264,18 @@ def _proxies(values: Values) -> bool:
 
 
 def _proxy_pass(bind: str, prefix: str) -> str:
-    """Return where Nginx passes requests, as https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_pass wants it.
+    """Return where Nginx passes requests.
 
     A URI takes the prefix's place. Nginx then sends the path decoded and escaped anew, which is the
     same to an app, since WSGI's PATH_INFO is decoded too.
     """
-    uri = "" if prefix == "/" else "/"
-    return f"http://{bind}" + (":" if bind.startswith("unix:") else "") + uri
+    return upstream(bind) + ("" if prefix == "/" else "/")
 
 
 def _site_url(values: Values) -> str:
     domains = values["flask_site_domains"] or ["localhost"]
-    scheme, port = values["flask_site_scheme"], values["flask_site_port"]
     prefix = values["flask_site_url_prefix"].rstrip("/")
-    shown = "" if port == DEFAULT_PORTS[scheme] else f":{port}"
-    return f"{scheme}://{domains[0]}{shown}{prefix}"
+    return f"{values['flask_site_scheme']}://{domains[0]}{_site_tls.shown_port(values)}{prefix}"
 
 
 def _deployed_by_others(values: Values) -> list[str]:
