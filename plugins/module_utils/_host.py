@@ -298,18 +298,23 @@ def claim(path: str) -> str:
     try:
         if not os.path.isdir(path):
             return _file_claim(path)
-        names = [
-            name
-            for name in os.listdir(path)
-            # The second is in every new file system.
-            if not name.startswith(_LEFTOVER_PREFIX) and name != "lost+found"
-        ]
+        names = _content(path)
     except OSError:
         return "foreign"
     if not names:
         return "empty"
     is_ours = any(_file_claim(os.path.join(path, name)) == "ours" for name in names)
     return "ours" if is_ours else "foreign"
+
+
+def _content(directory: str) -> list[str]:
+    """Return the names of what somebody has put into a directory."""
+    return [
+        name
+        for name in os.listdir(directory)
+        # The second is in every new file system.
+        if not name.startswith(_LEFTOVER_PREFIX) and name != "lost+found"
+    ]
 
 
 def _file_claim(path: str) -> str:
@@ -352,9 +357,8 @@ def is_named(path: str, files: t.Iterable[str]) -> bool:
 
 
 def _is_empty(path: str) -> bool:
-    # The directory is in every new file system.
     try:
-        return not {*os.listdir(path)} - {"lost+found"}
+        return not _content(path)
     except OSError:
         return False
 
