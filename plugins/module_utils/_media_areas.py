@@ -130,7 +130,7 @@ def _place_problems(
     name: str, area: Area, taken: t.Sequence[Area], values: Values
 ) -> t.Iterator[Problem]:
     if area["is_main"]:
-        told = next(i for i in values["flask_media_areas"] if i["url"] == area["url"]).get("root")
+        told = {item["url"]: item.get("root") for item in values["flask_media_areas"]}[area["url"]]
         if told and posixpath.normpath(told) != values["flask_media_root"]:
             yield Problem(
                 f"{name}.root",
