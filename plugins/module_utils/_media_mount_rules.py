@@ -16,13 +16,13 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _media_mount,
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
-    SAFE_PATH,
     TOO_WIDE_DIRECTORIES,
     UNFIT_DIRECTORIES,
     Problem,
     Values,
     contains,
     overlap,
+    path_problem,
 )
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -117,10 +117,9 @@ def _path_problems(values: Values) -> t.Iterator[Problem]:
         for variable in ("flask_static_root", "flask_app_root", "flask_app_env_file")
     }
     clash = next((variable for variable, other in others.items() if overlap(path, other)), None)
-    if not SAFE_PATH.match(path) or ".." in path.split("/"):
-        yield Problem(
-            name, path, "it is no absolute path that systemd and a shell read as itself", remedy
-        )
+    problem = path_problem(name, path)
+    if problem:
+        yield problem
     elif unfit or path in TOO_WIDE_DIRECTORIES:
         yield Problem(name, path, "that directory is the system's, or shared with others", remedy)
     elif not any(contains(path, root) for root in roots.values()):

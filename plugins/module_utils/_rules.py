@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import posixpath
 import re
 import typing as t
 
@@ -92,6 +93,22 @@ def contains(outer: str, inner: str) -> bool:
 def overlap(one: str, other: str) -> bool:
     """Whether two paths or URL prefixes are equal or nested."""
     return contains(one, other) or contains(other, one)
+
+
+def path_problem(variable: str, value: str) -> Problem | None:
+    """Return what is wrong with how a path on the host is written, if anything is."""
+    if not value.startswith("/"):
+        reason = "a relative path means another place to each program"
+        remedy = "Write an absolute path, beginning with '/'"
+    elif not SAFE_PATH.match(value):
+        reason = "it has a character that systemd, a shell or Nginx reads as something else"
+        remedy = "Write letters, digits, and any of '. _ - + @ :'"
+    elif value != "/" and posixpath.normpath(value) != value.rstrip("/"):
+        reason = "it is not written in its plain form"
+        remedy = f"Write {posixpath.normpath(value)!r}"
+    else:
+        return None
+    return Problem(variable, value, reason, remedy)
 
 
 def url_problem(variable: str, value: t.Any) -> Problem | None:

@@ -33,7 +33,6 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _upload_limits,
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
-    SAFE_PATH,
     TOO_WIDE_DIRECTORIES,
     UNFIT_DIRECTORIES,
     Problem,
@@ -41,6 +40,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._rules imp
     contains,
     overlap,
     parse_size,
+    path_problem,
     public,
     size_or_none,
     url_problem,
@@ -112,6 +112,7 @@ def normalised(values: Values) -> dict[str, t.Any]:
     climbs (``..``) is left as it is, to be refused: behind a link it leads elsewhere.
     """
     plain = {name: _plain(values[name]) for name in PATHS}
+    plain.update((name, _plain(values[name])) for name in UNSET_PATHS if name in values)
     bind = values.get("flask_app_bind") or _default_bind(values)
     plain["flask_app_bind"] = bind
     if bind.startswith("unix:"):
@@ -221,32 +222,30 @@ PATHS = (
     "flask_site_conf_file",
     "flask_site_include_file",
 )
+# Unset unless the site has what they are for, whose rules judge them.
+UNSET_PATHS = (
+    "flask_site_acme_root",
+    "flask_site_ssl_certificate",
+    "flask_site_ssl_certificate_key",
+)
 
 
 def _path_problems(values: Values) -> t.Iterator[Problem]:
-    for variable in PATHS:
-        value = values[variable]
-        if not value.startswith("/"):
-            yield Problem(
-                variable,
-                value,
-                "a relative path means another place to each program",
-                "Write an absolute path, beginning with '/'",
-            )
-        elif not SAFE_PATH.match(value):
-            yield Problem(
-                variable,
-                value,
-                "it has a character that systemd, a shell or Nginx reads as something else",
-                "Write letters, digits, and any of '. _ - + @ :'",
-            )
-        elif value != "/" and posixpath.normpath(value) != value.rstrip("/"):
-            yield Problem(
-                variable,
-                value,
-                "it is not written in its plain form",
-                f"Write {posixpath.normpath(value)!r}",
-            )
+    media = _media_areas.roots(values)
+    for variable, value in {**{name: values[name] for name in PATHS}, **media}.items():
+        problem = path_problem(variable, value)
+        if problem:
+            yield problem
+    if is_image(values):
+        for variable, value in media.items():
+            if ":" in value:
+                # https://docs.docker.com/reference/compose-file/services/#short-syntax-5
+                yield Problem(
+                    variable,
+                    value,
+                    "flask_app_runtime is 'compose', and ':' separates the two paths of a volume",
+                    "Write a path without ':'",
+                )
 
 
 def _place_problems(values: Values) -> t.Iterator[Problem]:

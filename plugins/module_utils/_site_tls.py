@@ -8,16 +8,15 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import _media_areas
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
-    SAFE_PATH,
     Problem,
     Values,
     contains,
+    path_problem,
 )
 
 HTTP_PORT = 80
@@ -158,15 +157,9 @@ def _certificate_problems(values: Values) -> t.Iterator[Problem]:
 
 
 def _path_problems(name: str, value: str) -> t.Iterator[Problem]:
-    if not SAFE_PATH.match(value) or posixpath.normpath(value) != value:
-        yield Problem(
-            name,
-            value,
-            "it is no absolute path in its plain form, of letters, digits and '. _ - + @ :'",
-            "Write one such as '/etc/letsencrypt/live/gallery.example.com/fullchain.pem'"
-            if name in CERTIFICATE
-            else "Write one such as '/var/www/acme'",
-        )
+    problem = path_problem(name, value)
+    if problem:
+        yield problem
 
 
 def _served_problems(name: str, value: str, values: Values) -> t.Iterator[Problem]:

@@ -21,6 +21,11 @@ def areas(*more: dict[str, t.Any], **main: t.Any) -> dict[str, t.Any]:
     return {"flask_media_areas": [media_area("/media/", **main), *more]}
 
 
+CONTAINER = {
+    "flask_app_runtime": "compose",
+    "flask_app_bind": "unix:/var/lib/gallery-sockets/gallery.sock",
+}
+
 # Each row: the changes, the variable that is named, a part of what is said.
 REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
     ({"flask_media_areas": []}, "flask_media_areas", "none of them"),
@@ -41,6 +46,23 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
         "could be had",
     ),
     (areas(root="/srv/uploads"), "flask_media_areas[0].root", "flask_media_root is"),
+    *(
+        (areas(media_area("/a/", root=root)), "flask_media_areas[1].root", said)
+        for root, said in [
+            ("uploads", "relative path"),
+            ("/srv/../etc/x", "plain form"),
+            *(
+                (f"/srv/a{character}b", "reads as something else")
+                for character in " ;{}$%\n\t\"'\\\0*,"
+            ),
+        ]
+    ),
+    (
+        {**CONTAINER, **areas(media_area("/a/", root="/srv/a:b"))},
+        "flask_media_areas[1].root",
+        "separates",
+    ),
+    ({**CONTAINER, "flask_media_root": "/srv/a:b"}, "flask_media_root", "separates"),
     (
         {**areas(media_area("/old/")), "flask_media_former_urls": ["/old/"]},
         "flask_media_areas[1].url",

@@ -56,6 +56,7 @@ def test_what_fstab_can_say_is_taken(changes: dict[str, t.Any]) -> None:
         ("opts", {"opts": "noauto"}),
         ("opts", {"opts": "x-systemd.automount"}),
         ("path", {"path": "media"}),
+        ("path", {"path": "/var/www/gallery/media\n"}),
         ("path", {"path": "/srv"}),
         ("path", {"path": "/srv/elsewhere"}),
         ("path", {"path": MEDIA + "/originals"}),

@@ -40,7 +40,11 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
     ),
     ({**OWN, "flask_site_ssl_certificate": "a.pem"}, "flask_site_ssl_certificate", "absolute"),
     ({**OWN, "flask_site_ssl_certificate": "/a/../b"}, "flask_site_ssl_certificate", "plain form"),
-    ({**OWN, "flask_site_ssl_certificate_key": "/a b"}, "flask_site_ssl_certificate_key", "plain"),
+    (
+        {**OWN, "flask_site_ssl_certificate_key": "/a b"},
+        "flask_site_ssl_certificate_key",
+        "reads as",
+    ),
     (
         {**OWN, "flask_site_ssl_certificate_key": "/var/www/gallery/media/key"},
         "flask_site_ssl_certificate_key",
@@ -71,6 +75,17 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
         "challenges",
     ),
     ({**SELF_SIGNED, "flask_site_acme_root": "acme"}, "flask_site_acme_root", "absolute"),
+    *(
+        (
+            {**SELF_SIGNED, "flask_site_acme_root": f"/srv/a{character}b"},
+            "flask_site_acme_root",
+            said,
+        )
+        for character, said in [
+            *((c, "reads as something else") for c in " ;{}$%\n"),
+            ("/../", "plain"),
+        ]
+    ),
     ({"flask_media_domain": "gallery.example.com"}, "flask_media_domain", "own origin"),
     ({"flask_media_domain": "GALLERY.example.com"}, "flask_media_domain", "own origin"),
     ({"flask_media_domain": "*.example.net"}, "flask_media_domain", "no host name"),
