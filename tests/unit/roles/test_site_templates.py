@@ -303,6 +303,24 @@ def test_what_is_too_large_gets_the_apps_own_page(host: Host, target: str, size:
         assert answer.all("Strict-Transport-Security") == [HSTS]
 
 
+def test_conditions_do_not_answer_for_what_is_too_large(host: Host) -> None:
+    conditions = {
+        "If_Match": '"a"',
+        "If_Modified_Since": "Fri, 01 Jan 2100 00:00:00 GMT",
+        "If_None_Match": "*",
+        "If_Range": '"a"',
+        "If_Unmodified_Since": "Mon, 01 Jan 1990 00:00:00 GMT",
+        "Range": "bytes=0-1",
+    }
+    size = str(LIMIT * 8)
+    answer = host.ask("/", method="PUT", Content_Length=size, **conditions)
+    assert answer.body.startswith(b"the app's own page\nPUT")
+    assert not re.search(rb"(?im)^(if-|range)", answer.body)
+    # Elsewhere they are the app's.
+    answer = host.ask("/", method="PUT", Content_Length="0", **conditions)
+    assert len(re.findall(rb"(?im)^(?:if-|range)", answer.body)) == len(conditions)
+
+
 def test_an_upload_url_has_its_own_limits() -> None:
     area = media_area("/media/", upload_urls=["/upload"], client_max_body_size="256k")
     with new_host(flask_media_areas=[area]) as host:
