@@ -283,9 +283,7 @@ def test_the_app_is_asked_whether_and_not_whether_it_changed(host: MediaHost) ->
         ({"Range": "bytes=0-3", "If_Range": '"another"'}, 200),
         ({"Range": "bytes=999-"}, 416),
     ):
-        answer, ((_path, told),) = host.asked(
-            "/members/plain.png", X_Test_Answer="204", **headers
-        )
+        answer, ((_path, told),) = host.asked("/members/plain.png", X_Test_Answer="204", **headers)
         assert (answer.status, CONDITIONS & set(told)) == (status, set()), headers
 
 
