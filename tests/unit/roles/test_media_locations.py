@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 import typing as t
+import urllib.parse
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -33,6 +34,14 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+CONDITIONS = {
+    "If-Match",
+    "If-Modified-Since",
+    "If-None-Match",
+    "If-Range",
+    "If-Unmodified-Since",
+    "Range",
+}
 # By how each reaches Nginx, percent-encoded, and as it is on disk.
 NAMES = {
     "plain.png": "plain.png",
@@ -42,6 +51,10 @@ NAMES = {
     "%E6%97%A5%E6%9C%AC.png": "日本.png",
     "sub/%22q%22%27.html": 'sub/"q"\'.html',
     "%24arg_md5.txt": "$arg_md5.txt",
+    # str.rstrip() takes the last byte of these for a blank.
+    "%C3%A0": "à",
+    "%E2%80%85": "\u2005",
+    "%F0%9F%8E%A0": "🎠",
 }
 
 
@@ -54,7 +67,11 @@ class App(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         App.seen.append((self.path, dict(self.headers.items())))
         if self.path.startswith("/may-read"):
-            self.send_response(int(self.headers.get("X-Test-Answer", "401")))
+            # As an app does that knows when its answer last changed.
+            if CONDITIONS & set(self.headers):
+                self.send_response(304)
+            else:
+                self.send_response(int(self.headers.get("X-Test-Answer", "401")))
         elif self.path.startswith("/documents/") and "X-Test-Send" in self.headers:
             self.send_response(200)
             self.send_header("X-Accel-Redirect", self.headers["X-Test-Send"])
@@ -241,6 +258,33 @@ def test_no_name_can_end_or_lengthen_the_header(host: MediaHost, name: str) -> N
     assert answer.status == 404
     assert all("X-Evil" not in headers for _path, headers in seen)
     assert b"content of" not in answer.body
+
+
+@pytest.mark.parametrize("tail", ["%A0", "%85", "%C3%A9%A0", "%C3%A0%A0", "%A0%A0", "%E2%85"])
+def test_no_name_is_told_shortened(host: MediaHost, tail: str) -> None:
+    name = urllib.parse.unquote_to_bytes(f"cut{tail}")
+    path = os.path.join(os.fsencode(host.directory), b"members", name)
+    with open(path, "wb") as file:
+        file.write(b"content of")
+    answer, seen = host.asked(f"/members/cut{tail}", X_Test_Answer="204")
+    assert (answer.status, seen) == (404, [])
+
+
+def test_the_app_is_asked_whether_and_not_whether_it_changed(host: MediaHost) -> None:
+    whole = host.get("/members/plain.png", X_Test_Answer="204")
+    etag, modified = str(whole.one("ETag")), str(whole.one("Last-Modified"))
+    for headers, status in (
+        ({"If_None_Match": etag}, 304),
+        ({"If_Modified_Since": modified}, 304),
+        ({"If_Match": etag}, 200),
+        ({"If_Match": '"another"'}, 412),
+        ({"If_Unmodified_Since": "Mon, 01 Jan 1990 00:00:00 GMT"}, 412),
+        ({"Range": "bytes=0-3"}, 206),
+        ({"Range": "bytes=0-3", "If_Range": '"another"'}, 200),
+        ({"Range": "bytes=999-"}, 416),
+    ):
+        answer, ((_path, told),) = host.asked("/members/plain.png", X_Test_Answer="204", **headers)
+        assert (answer.status, CONDITIONS & set(told)) == (status, set()), headers
 
 
 @pytest.mark.parametrize("access", ["members", "shared"])

@@ -161,6 +161,14 @@ class Host:
         return context.wrap_socket(stream, server_hostname=host)
 
 
+class HostOfYours(Host):
+    """The locations in a server block that somebody else keeps."""
+
+    def rendered(self, http2: str | None = None) -> str:
+        locations = rendered("locations.conf.j2", __flask_site={"settings": self.settings})
+        return f"server {{ listen 80; add_header X-Yours kept always;\n{locations}}}"
+
+
 @contextlib.contextmanager
 def new_host(**changes: t.Any) -> t.Iterator[Host]:
     with tempfile.TemporaryDirectory(prefix="flaskworks-") as directory:
@@ -252,6 +260,40 @@ def test_a_304_has_it_too(host: Host) -> None:
         assert (answer.status, answer.all("Strict-Transport-Security")) == (304, [HSTS])
 
 
+@pytest.mark.parametrize(
+    ("server", "pages"),
+    [
+        # The app's own, since whoever keeps the block may have none.
+        (None, ["max-age=1"]),
+        # Another app of ours has one in its block.
+        ("shop", []),
+    ],
+)
+def test_in_a_server_block_of_yours_no_page_loses_it(server: str | None, pages: list[str]) -> None:
+    changes = {
+        "flask_site_mode": "include",
+        "flask_site_proxy": True,
+        "flask_site_scheme": "https",
+        "flask_site_hsts_max_age_seconds": 31536000,
+        "flask_site_server": server,
+    }
+    with tempfile.TemporaryDirectory(prefix="flaskworks-") as directory:
+        os.chmod(directory, 0o755)
+        with HostOfYours(Path(directory).resolve(), **changes).served() as host:
+            size = LIMIT * 8
+            large = host.ask(
+                "/", port=80, method="POST", body=b"x" * size, Content_Length=str(size)
+            )
+            for answer in (host.ask("/", port=80), large):
+                assert b"the app's own page" in answer.body
+                assert answer.all("Strict-Transport-Security") == pages
+                # One of ours there would drop all of the block's.
+                assert answer.all("X-Yours") == ["kept"]
+            for target in ("/static/app.css", "/media/a.png"):
+                answer = host.ask(target, port=80)
+                assert answer.all("Strict-Transport-Security") == [HSTS]
+
+
 def test_the_media_domain_serves_public_media_and_nothing_else(host: Host) -> None:
     found = host.ask("/media/a.png", MEDIA)
     assert found.body == b"of the media\n"
@@ -301,6 +343,24 @@ def test_what_is_too_large_gets_the_apps_own_page(host: Host, target: str, size:
         assert answer.status == 413
         assert answer.body.startswith(b"the app's own page\nPOST")
         assert answer.all("Strict-Transport-Security") == [HSTS]
+
+
+def test_conditions_do_not_answer_for_what_is_too_large(host: Host) -> None:
+    conditions = {
+        "If_Match": '"a"',
+        "If_Modified_Since": "Fri, 01 Jan 2100 00:00:00 GMT",
+        "If_None_Match": "*",
+        "If_Range": '"a"',
+        "If_Unmodified_Since": "Mon, 01 Jan 1990 00:00:00 GMT",
+        "Range": "bytes=0-1",
+    }
+    body = b"x" * LIMIT * 8
+    answer = host.ask("/", method="PUT", body=body, Content_Length=str(len(body)), **conditions)
+    assert answer.body.startswith(b"the app's own page\nPUT")
+    assert not re.search(rb"(?im)^(if-|range)", answer.body)
+    # Elsewhere they are the app's.
+    answer = host.ask("/", method="PUT", Content_Length="0", **conditions)
+    assert len(re.findall(rb"(?im)^(?:if-|range)", answer.body)) == len(conditions)
 
 
 def test_an_upload_url_has_its_own_limits() -> None:
