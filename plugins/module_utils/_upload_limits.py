@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
