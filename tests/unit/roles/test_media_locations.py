@@ -100,6 +100,7 @@ class MediaHost(Host):
     """A host with an area of each access, and an app behind."""
 
     prefix = "/"
+    inline: t.ClassVar[dict[str, list[str]]] = INLINE
 
     def description(self) -> dict[str, t.Any]:
         areas = [
@@ -111,7 +112,7 @@ class MediaHost(Host):
         return description(
             flask_media_root=str(self.directory / "media"),
             flask_media_areas=areas,
-            flask_media_inline_types=INLINE,
+            flask_media_inline_types=self.inline,
             flask_media_signing_key=KEY,
             flask_site_url_prefix=self.prefix,
             flask_app_bind=f"unix:{self.directory}/app.sock",
