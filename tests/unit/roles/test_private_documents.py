@@ -162,6 +162,10 @@ def test_ranges_are_of_the_file(host: DocumentHost, name: str) -> None:
     part = host.get(f"/documents/{name}", Range="bytes=3-6")
     assert (part.status, part.body) == (206, whole.body[3:7])
     assert part.one("Content-Security-Policy") == whole.one("Content-Security-Policy")
+    beyond = host.get(f"/documents/{name}", Range="bytes=999-")
+    assert (beyond.status, beyond.one("Content-Range")) == (416, f"bytes */{len(whole.body)}")
+    for header in HEADERS:
+        assert beyond.one(header) == whole.one(header)
     several = host.get(f"/documents/{name}", Range="bytes=0-1,3-4")
     assert (several.status, several.body) == (200, whole.body)
 
