@@ -56,11 +56,12 @@ def requests(
             continue
         facts = {"area": area["location"], "access": area["access"], "secret": canary["content"]}
         wanted.append(("private", area["location"] + canary["name"], facts))
-        if area["internal_location"]:
+        for internal in (area["internal_location"], area["internal_pdf_location"]):
+            if internal is None:
+                continue
             # Of auth_request it is one URL, of accel a prefix.
             name = canary["name"] if area["access"] == "accel" else ""
-            facts = {**facts, "area": area["internal_location"]}
-            wanted.append(("internal", area["internal_location"] + name, facts))
+            wanted.append(("internal", internal + name, {**facts, "area": internal}))
     return wanted
 
 

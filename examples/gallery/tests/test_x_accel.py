@@ -141,6 +141,35 @@ def test_what_a_browser_should_not_show_becomes_a_download(
     assert answer.headers.getlist("Cache-Control") == ["private, no-cache"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "location", "disposition"),
+    [
+        ({}, "/_app_accel/documents/", "attachment"),
+        # Another tool wrote MEDIA_AREAS: sandboxed, and never the other way round.
+        ({"inline_types": ["application/pdf"]}, "/_app_accel/documents/", "inline"),
+        ({"accel_pdf_location": "/pdf/"}, "/_app_accel/documents/", "attachment"),
+        (
+            {"inline_types": ["application/pdf", "text/plain"], "accel_pdf_location": "/pdf/"},
+            "/pdf/",
+            "inline",
+        ),
+    ],
+)
+def test_pdf_is_sent_from_where_viewers_show_it(
+    client: FlaskClient, root: Path, changes: dict[str, Any], location: str, disposition: str
+) -> None:
+    client.application.wsgi_app.areas[0].update(changes)  # type: ignore[attr-defined]
+    for kind in ("application/pdf", "Application/PDF; a=b"):
+        (root / "0a1b").write_bytes(CONTENT)
+        answer = send(client, root / "0a1b", type=kind)
+        assert answer.headers["X-Accel-Redirect"] == f"{location}0a1b"
+        assert answer.headers["Content-Disposition"].startswith(disposition)
+    # By what the app says it is, and not by its name on disk.
+    (root / "x.pdf").write_bytes(CONTENT)
+    answer = send(client, root / "x.pdf", type="text/plain")
+    assert answer.headers["X-Accel-Redirect"] == "/_app_accel/documents/x.pdf"
+
+
 @pytest.mark.parametrize("inside", ["link", "sub/../../outside.png", "../outside.png"])
 def test_file_outside_is_never_named_to_nginx(client: FlaskClient, root: Path, inside: str) -> None:
     outside = root.parent / "outside.png"

@@ -100,6 +100,7 @@ class MediaHost(Host):
     """A host with an area of each access, and an app behind."""
 
     prefix = "/"
+    inline: t.ClassVar[dict[str, list[str]]] = INLINE
 
     def description(self) -> dict[str, t.Any]:
         areas = [
@@ -111,7 +112,7 @@ class MediaHost(Host):
         return description(
             flask_media_root=str(self.directory / "media"),
             flask_media_areas=areas,
-            flask_media_inline_types=INLINE,
+            flask_media_inline_types=self.inline,
             flask_media_signing_key=KEY,
             flask_site_url_prefix=self.prefix,
             flask_app_bind=f"unix:{self.directory}/app.sock",
@@ -403,6 +404,26 @@ def test_head_and_conditions_of_both(host: MediaHost, name: str) -> None:
         assert host.get(other, Range="bytes=0-3").status in (401, 403)
         part = host.get(target, X_Test_Answer="204", Range="bytes=0-3")
         assert (part.status, part.body) == (206, whole.body[:4])
+
+
+@pytest.mark.parametrize("name", ["plain.png", "page.html"])
+def test_a_range_that_is_not_there_has_each_header_once(host: MediaHost, name: str) -> None:
+    for target in (f"/media/{name}", f"/former/{name}", f"/members/{name}", f"/shared/{name}"):
+        signed = host.sign(target)
+        answer = host.get(signed, X_Test_Answer="204", Range="bytes=999-")
+        assert (answer.status, answer.one("Content-Range")) == (
+            416,
+            f"bytes */{len(b'content of ' + name.encode())}",
+        )
+        for header, value in HEADERS.items():
+            assert answer.one(header) == value
+        expected = "no-referrer" if target.startswith("/shared/") else None
+        assert answer.one("Referrer-Policy") == expected
+        # It lets nobody in.
+        if target.startswith(("/members/", "/shared/")):
+            refused = host.get(target, X_Test_Answer="401", Range="bytes=999-")
+            assert refused.status in (401, 403)
+            assert refused.one("Content-Range") is None
 
 
 def test_without_the_key_no_link_is_taken() -> None:

@@ -166,7 +166,13 @@ class HostOfYours(Host):
 
     def rendered(self, http2: str | None = None) -> str:
         locations = rendered("locations.conf.j2", __flask_site={"settings": self.settings})
-        return f"server {{ listen 80; add_header X-Yours kept always;\n{locations}}}"
+        return f"""server {{
+    listen 80;
+    add_header X-Yours kept always;
+    error_page 404 /yours;
+    location = /yours {{ return 200 yours; }}
+    {locations}
+}}"""
 
 
 @contextlib.contextmanager
@@ -238,6 +244,9 @@ def test_a_foreign_name_is_led_to_no_foreign_place(host: Host) -> None:
         ("/media/b.pdf", MEDIA, 200, {}),
         ("/media/c.html", MEDIA, 200, {}),
         ("/media/a.png", MEDIA, 206, {"Range": "bytes=0-1"}),
+        ("/media/a.png", MEDIA, 416, {"Range": "bytes=999-"}),
+        ("/media/b.pdf", MEDIA, 416, {"Range": "bytes=999-"}),
+        ("/static/app.css", SITE, 416, {"Range": "bytes=999-"}),
         ("/media/none.png", MEDIA, 404, {}),
         ("/media/.env", MEDIA, 404, {}),
         ("/media/", MEDIA, 404, {}),
@@ -292,6 +301,12 @@ def test_in_a_server_block_of_yours_no_page_loses_it(server: str | None, pages: 
             for target in ("/static/app.css", "/media/a.png"):
                 answer = host.ask(target, port=80)
                 assert answer.all("Strict-Transport-Security") == [HSTS]
+                # There Nginx itself adds them twice, and an error_page of ours would end yours.
+                answer = host.ask(target, port=80, Range="bytes=999-")
+                times = 2 if server is None else 1
+                assert answer.all("Strict-Transport-Security") == [HSTS] * times
+            missing = host.ask("/media/none.png", port=80)
+            assert (missing.body == b"yours") == (server is None)
 
 
 def test_the_media_domain_serves_public_media_and_nothing_else(host: Host) -> None:
@@ -346,7 +361,7 @@ def test_what_is_too_large_gets_the_apps_own_page(host: Host, target: str, size:
 
 
 def test_conditions_do_not_answer_for_what_is_too_large(host: Host) -> None:
-    conditions = {
+    conditions: dict[str, t.Any] = {
         "If_Match": '"a"',
         "If_Modified_Since": "Fri, 01 Jan 2100 00:00:00 GMT",
         "If_None_Match": "*",

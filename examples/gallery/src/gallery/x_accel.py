@@ -63,7 +63,8 @@ class XAccelRedirect:
     """WSGI middleware that turns ``X-Sendfile`` into ``X-Accel-Redirect``.
 
     :param areas: by URL, each with ``root``, ``accel_location``, ``cache_control``, and
-        ``inline_types``, outside of which every file becomes a download.
+        ``inline_types``, outside of which every file becomes a download; ``accel_pdf_location``
+        is where Nginx sends the same files without a sandbox, in which no viewer shows PDF.
     """
 
     def __init__(self, app: WSGIApplication, areas: Mapping[str, Mapping[str, Any]]) -> None:
@@ -119,10 +120,13 @@ def _redirected(headers: Headers, area: Mapping[str, Any], name: str) -> Headers
         parameters = found.get("content-disposition", "").partition(";")[1:]
         kept = [pair for pair in kept if pair[0].lower() != "content-disposition"]
         kept.append(("Content-Disposition", "attachment" + "".join(parameters)))
+    location = area["accel_location"]
+    if media_type == "application/pdf" and media_type in area["inline_types"]:
+        location = area.get("accel_pdf_location") or location
     return [
         *kept,
         # Nginx reads it as a URL: an unescaped '%' or '?' in a name would make it another's.
-        ("X-Accel-Redirect", area["accel_location"] + quote(os.fsencode(name))),
+        ("X-Accel-Redirect", location + quote(os.fsencode(name))),
         ("Cache-Control", area["cache_control"]),
         ("Content-Length", "0"),
     ]

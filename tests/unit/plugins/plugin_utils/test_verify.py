@@ -43,7 +43,13 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
             "url": "/media/",
             "areas": [
                 area("/media/", prefix),
-                area("/documents/", prefix, "accel", "/_gallery_accel/documents/"),
+                area(
+                    "/documents/",
+                    prefix,
+                    "accel",
+                    "/_gallery_accel/documents/",
+                    "/_gallery_accel_pdf/documents/",
+                ),
                 area("/members/", prefix, "auth_request", "/_gallery_auth/members/"),
                 area("/shared/", prefix, "signed"),
             ],
@@ -157,13 +163,18 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
 
 
 def area(
-    url: str, prefix: str = "/", access: str = "public", internal: str | None = None
+    url: str,
+    prefix: str = "/",
+    access: str = "public",
+    internal: str | None = None,
+    pdf: str | None = None,
 ) -> dict[str, t.Any]:
     return {
         "url": url,
         "location": prefix + url[1:],
         "access": access,
         "internal_location": internal,
+        "internal_pdf_location": pdf,
         "is_main": url == "/media/",
         "is_on_media_domain": False,
     }

@@ -35,6 +35,7 @@ def test_each_area_and_each_internal_location_is_asked_for() -> None:
     for path in (
         "/shop/documents/flask-verify-1.txt 401",
         "/_gallery_accel/documents/flask-verify-1.txt 404",
+        "/_gallery_accel_pdf/documents/flask-verify-1.txt 404",
         "/shop/members/flask-verify-1.txt 401",
         "/_gallery_auth/members/ 404",
         "/shop/shared/flask-verify-1.txt 401",
@@ -65,7 +66,10 @@ def test_an_app_that_answers_by_a_login_page_is_right() -> None:
     assert check(judge(evidence))["status"] == "pass"
 
 
-@pytest.mark.parametrize("location", ["/_gallery_accel/documents/", "/_gallery_auth/members/"])
+@pytest.mark.parametrize(
+    "location",
+    ["/_gallery_accel/documents/", "/_gallery_accel_pdf/documents/", "/_gallery_auth/members/"],
+)
 @pytest.mark.parametrize("status", [200, 204, 401, 403, 502])
 def test_an_internal_location_that_answers_is_found(location: str, status: int) -> None:
     evidence = healthy()
