@@ -159,6 +159,9 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
         "app_access": [access(MEDIA)],
         "static_access": [access(STATIC)],
         "nginx_access": [access(STATIC), access(MEDIA, checked=3)],
+        "private_access": [
+            {"item": placed, "paths": [access(f"{MEDIA}/flask-verify-1.txt")]} for placed in private
+        ],
     }
 
 
