@@ -41,7 +41,10 @@ def rendered(name: str, **variables: t.Any) -> str:
         loader=jinja2.FileSystemLoader(TEMPLATES),
         trim_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=lambda value: "" if value is None else value,
     )
+    # To Ansible a macro that prints nothing is None (ansible._internal._templating._jinja_bits).
+    environment.concat = lambda nodes: "".join(parts) if (parts := list(nodes)) else None  # type: ignore[assignment]
     environment.filters.update(core.FilterModule().filters())
     environment.filters.update(mathstuff.FilterModule().filters())
     environment.filters["flaskworks.static_media.nginx_quote"] = nginx_quote
