@@ -176,6 +176,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                     values["flask_static_root"],
                     *_media_areas.roots(values).values(),
                 ],
+                "directory_mark": _media_areas.use_mark(values["flask_app_name"]),
+                "site_files": [values["flask_site_conf_file"], values["flask_site_include_file"]],
                 "paths": _settings.claimable_paths(values),
             },
             variables,

@@ -13,9 +13,7 @@ certificate itself as what is trusted, so that an authority that this host doesn
 from __future__ import annotations
 
 import dataclasses
-import grp
 import os
-import pwd
 import shutil
 import ssl
 import stat
@@ -24,8 +22,10 @@ import tempfile
 import time
 import typing as t
 
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
+
 # Of OpenSSL; Python has a name for it from 3.10 on: docs.openssl.org, X509_VERIFY_PARAM_set_flags
-_PARTIAL_CHAIN = 0x80000
+PARTIAL_CHAIN = 0x80000
 # What stands for a wildcard in a handshake
 _ANY_LABEL = "any"
 
@@ -123,7 +123,7 @@ def _presented(server: ssl.SSLContext, certificate: str, name: str) -> dict[str,
     :raises ssl.SSLCertVerificationError: when the client refuses it.
     """
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.verify_flags |= ssl.VerifyFlags(_PARTIAL_CHAIN)
+    client.verify_flags |= ssl.VerifyFlags(PARTIAL_CHAIN)
     client.load_verify_locations(certificate)
     asked = name.replace("*", _ANY_LABEL, 1) if name.startswith("*.") else name
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -150,26 +150,12 @@ def readers(status: os.stat_result) -> str | None:
     """Return who besides root can read a file, by its owner and mode."""
     found = []
     if status.st_uid != 0:
-        found.append(f"its owner {_user_name(status.st_uid)}")
+        found.append(f"its owner {_as_user.user_name(status.st_uid)}")
     if status.st_gid != 0 and status.st_mode & stat.S_IRGRP:
-        found.append(f"the group {_group_name(status.st_gid)}")
+        found.append(f"the group {_as_user.group_name(status.st_gid)}")
     if status.st_mode & stat.S_IROTH:
         found.append("everybody")
     return f"{', '.join(found)}; mode {stat.S_IMODE(status.st_mode):04o}" if found else None
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group_name(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
 
 
 def described(certificate: str, key: str, names: t.Sequence[str]) -> dict[str, t.Any]:

@@ -14,11 +14,14 @@ import grp
 import ipaddress
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
 import sys
 import typing as t
+
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
 
 # include/net/tcp_states.h
 TCP_LISTEN = "0A"
@@ -140,10 +143,7 @@ def _user_of(pid: int, proc: str) -> str | None:
         uid = os.stat(os.path.join(proc, str(pid))).st_uid
     except FileNotFoundError:
         return None
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+    return _as_user.user_name(uid)
 
 
 def service_process(name: str) -> int | None:
@@ -340,10 +340,34 @@ def keeps_acls(path: str) -> bool:
     return True
 
 
-def directory_facts(path: str) -> dict[str, t.Any]:
-    """Return what a path is, where its links lead, and what it lies in.
+def is_named(path: str, files: t.Iterable[str]) -> bool:
+    """Return whether one of these files is ours and serves what is in a directory."""
+    alias = re.compile(rf"[\s\"]{re.escape(path)}/[\";]")
+    for file in files:
+        if claim(file) == "ours":
+            with open(file, encoding="utf-8", errors="replace") as stream:
+                if alias.search(stream.read()):
+                    return True
+    return False
 
-    :return: ``kind`` (``directory``, ``missing``, ``file`` or ``special file``), ``resolved``,
+
+def _is_empty(path: str) -> bool:
+    # The directory is in every new file system.
+    try:
+        return not {*os.listdir(path)} - {"lost+found"}
+    except OSError:
+        return False
+
+
+def directory_facts(
+    path: str, mark: str = "", site_files: t.Iterable[str] = ()
+) -> dict[str, t.Any]:
+    """Return what a path is, where its links lead, what it lies in, and whose it is.
+
+    :param mark: name of the file that says whose uploads are in a directory.
+    :param site_files: what may be ours and tell Nginx of it.
+    :return: ``owner``, ``owner_uid`` and ``is_empty`` (all of a directory that is there), whether it
+        ``is_in_use`` as one of the app's already, ``kind`` (``directory``, ``missing``, ``file`` or ``special file``), ``resolved``,
         the nearest ``virtualenv`` and ``checkout`` at or above it, or ``None``, and whether its file
         system ``keeps_acls``.
     """
@@ -355,18 +379,26 @@ def directory_facts(path: str) -> dict[str, t.Any]:
     def nearest(marker: str) -> str | None:
         return next((a for a in ancestors if os.path.lexists(os.path.join(a, marker))), None)
 
+    uid = None
     try:
-        mode = os.stat(resolved).st_mode
+        status = os.stat(resolved)
     except FileNotFoundError:
         kind = "missing"
     except NotADirectoryError:
         kind = "file above"
     else:
+        mode, uid = status.st_mode, status.st_uid
         kind = (
             "directory" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "special file"
         )
+    is_there = kind == "directory"
+    is_marked = bool(mark) and os.path.lexists(os.path.join(resolved, mark))
     return {
         "kind": kind,
+        "owner_uid": uid,
+        "owner": None if uid is None else _as_user.user_name(uid),
+        "is_empty": is_there and _is_empty(resolved),
+        "is_in_use": is_there and (is_marked or is_named(path, site_files)),
         "resolved": resolved,
         # https://docs.python.org/3/library/venv.html: the file that makes a virtualenv one
         "virtualenv": nearest("pyvenv.cfg"),

@@ -17,8 +17,12 @@ import posixpath
 import re
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _signed_url
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _media_mount,
+    _signed_url,
+)
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
+    TOO_WIDE_DIRECTORIES,
     Problem,
     Values,
     contains,
@@ -26,6 +30,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._rules imp
     parse_size,
     public,
     size_or_none,
+    upstream,
     url_problem,
 )
 
@@ -46,15 +51,21 @@ ACCESS_ON_MEDIA_DOMAIN = ("public", "signed")
 # A location of the app's own, without what Nginx or a request line would read as something else.
 APP_URL = re.compile(r"/[A-Za-z0-9_.~/-]*\Z")
 
+UPLOAD_LIMITS = ("client_max_body_size", "upload_rate")
+
 MIME_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+\Z")
 EXTENSION = re.compile(r"[a-z0-9]+\Z")
-# What runs script where it is shown.
-ACTIVE_TYPES = (
-    "text/html",
-    "image/svg+xml",
-    "application/xhtml+xml",
-    "text/xml",
-    "application/xml",
+# What runs script where it is shown, or is script or style to a page of the same origin, which nosniff
+# lets through by its type: https://fetch.spec.whatwg.org/#x-content-type-options-header
+# XML may name a style sheet that makes HTML of it; multipart and message hide the types of their parts.
+ACTIVE_TYPE = re.compile(
+    r"""text/(?:html|css|xsl|jscript|livescript)
+    | [^/]+/(?:.*[.+-])?(?:xml|xslt?|xhtml)(?:[.+-].*)?
+    | [^/]+/.*(?:java|ecma|j)script.*
+    | multipart/.*
+    | message/.*
+    """,
+    re.VERBOSE,
 )
 
 
@@ -113,10 +124,15 @@ def problems(values: Values) -> t.Iterator[Problem]:
         if problem:
             yield problem
             return
+        item = items[_index_of(items, area, index)]
+        problem = None if item.get("root") else _default_root_problem(name, area, values)
+        if problem:
+            yield problem
+            return
         yield from _place_problems(name, area, taken, values)
         yield from _access_problems(name, area, values)
         yield from _upload_problems(name, area, values)
-        if items[_index_of(items, area, index)].get("inline_types") is not None:
+        if item.get("inline_types") is not None:
             yield from inline_type_problems(f"{name}.inline_types", area["inline_types"])
         taken.append(area)
     yield from _signing_key_problems(values)
@@ -126,11 +142,24 @@ def _index_of(items: t.Sequence[Values], area: Area, default: int) -> int:
     return next((i for i, item in enumerate(items) if item["url"] == area["url"]), default)
 
 
+def _default_root_problem(name: str, area: Area, values: Values) -> Problem | None:
+    """Return where a directory that nobody has written could be the system's, as /var/log is."""
+    root, main = area["root"], values["flask_media_root"]
+    if area["is_main"] or posixpath.dirname(main) not in TOO_WIDE_DIRECTORIES:
+        return None
+    return Problem(
+        f"{name}.root",
+        None,
+        f"it would be {root!r}, beside flask_media_root, {main!r}, where others have directories too",
+        f"Write a directory of its own, such as '{main}-{posixpath.basename(root)}'",
+    )
+
+
 def _place_problems(
     name: str, area: Area, taken: t.Sequence[Area], values: Values
 ) -> t.Iterator[Problem]:
     if area["is_main"]:
-        told = next(i for i in values["flask_media_areas"] if i["url"] == area["url"]).get("root")
+        told = {item["url"]: item.get("root") for item in values["flask_media_areas"]}[area["url"]]
         if told and posixpath.normpath(told) != values["flask_media_root"]:
             yield Problem(
                 f"{name}.root",
@@ -199,10 +228,15 @@ def _access_problems(name: str, area: Area, values: Values) -> t.Iterator[Proble
         )
 
 
+def _parts(url: str) -> list[str]:
+    """Return the parts of an app's URL, of which one slash at the end makes none."""
+    return url[1:].removesuffix("/").split("/")
+
+
 def _auth_url_reason(auth_url: str | None, area: Area) -> str | None:
     if not auth_url or not APP_URL.match(auth_url):
         return "Nginx would not know whom to ask"
-    parts = auth_url[1:].rstrip("/").split("/")
+    parts = _parts(auth_url)
     if "" in parts:
         # Any 2xx lets a visitor read:
         # https://nginx.org/en/docs/http/ngx_http_auth_request_module.html
@@ -253,6 +287,7 @@ def _is_json(text: str) -> bool:
 
 def inline_type_problems(variable: str, types: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     """Yield what can't stand in ``types`` of Nginx's, or must not be shown by a browser."""
+    taken: dict[str, str] = {}
     for mime_type, extensions in types.items():
         if not isinstance(mime_type, str) or not MIME_TYPE.match(mime_type):
             yield Problem(
@@ -261,11 +296,11 @@ def inline_type_problems(variable: str, types: t.Mapping[str, t.Any]) -> t.Itera
                 "it is no MIME type",
                 "Write one such as 'image/png'",
             )
-        elif mime_type in ACTIVE_TYPES:
+        elif ACTIVE_TYPE.fullmatch(mime_type):
             yield Problem(
                 variable,
                 mime_type,
-                "an upload of that type can run script in the site's own origin",
+                "an upload of that type can run script, or be script or style, in the site's own origin",
                 "Leave it out: such files are then sent as downloads",
             )
         if not isinstance(extensions, list) or not all(
@@ -277,18 +312,35 @@ def inline_type_problems(variable: str, types: t.Mapping[str, t.Any]) -> t.Itera
                 "its file extensions are no list of names",
                 f"Write {{{mime_type!r}: ['png']}} with extensions in lower case and without a dot",
             )
+            continue
+        for extension in extensions:
+            if taken.setdefault(extension, mime_type) != mime_type:
+                yield Problem(
+                    variable,
+                    {mime_type: extensions},
+                    f"{taken[extension]!r} has {extension!r} too, and Nginx sends one type",
+                    "Write each extension once",
+                )
 
 
 def _upload_problems(name: str, area: Area, values: Values) -> t.Iterator[Problem]:
     for url in area["upload_urls"]:
+        reason = None
         if not APP_URL.match(url) or url == "/":
-            yield Problem(
-                f"{name}.upload_urls",
-                url,
-                "it is no URL of the app's at which files arrive",
-                "Write one such as '/upload'",
-            )
-    for key in ("client_max_body_size", "upload_rate"):
+            reason = "it is no URL of the app's at which files arrive"
+        elif {"", ".", ".."} & {*_parts(url)}:
+            # https://nginx.org/en/docs/http/ngx_http_core_module.html#location
+            reason = "Nginx compares with the normalised path, so this limit would hold nowhere"
+        if reason:
+            yield Problem(f"{name}.upload_urls", url, reason, "Write one such as '/upload'")
+    if area["upload_urls"] and not any(area.get(key) is not None for key in UPLOAD_LIMITS):
+        yield Problem(
+            f"{name}.upload_urls",
+            area["upload_urls"],
+            "they are there for limits of their own, and none is set",
+            "Set client_max_body_size or upload_rate too, or leave it unset",
+        )
+    for key in UPLOAD_LIMITS:
         if area.get(key) is not None and not area["upload_urls"]:
             yield Problem(
                 f"{name}.{key}",
@@ -316,6 +368,34 @@ def _upload_problems(name: str, area: Area, values: Values) -> t.Iterator[Proble
             "its zone has to stand outside of the server block, which you keep",
             "Leave it unset, and write limit_req_zone and limit_req into your own configuration",
         )
+
+
+def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    """Yield the media roots that are there, and somebody else's.
+
+    :param host: the answer of the module ``flask_host_info``.
+    """
+    user = host["users"][values["flask_app_user"]]
+    for variable, root in roots(values).items():
+        facts = host["directories"][root]
+        if facts["kind"] != "directory" or facts["is_in_use"]:
+            continue
+        is_of_app = user is not None and facts["owner_uid"] == user["uid"]
+        is_made_for_it = facts["owner_uid"] == 0 and facts["is_empty"]
+        if not (is_of_app or is_made_for_it):
+            yield Problem(
+                variable,
+                root,
+                f"that directory is there, {facts['owner']}'s and "
+                f"{'empty' if facts['is_empty'] else 'not empty'}, and would be given to the app",
+                "Write another one. If it holds the app's uploads or is meant for them, say so: "
+                f"touch {posixpath.join(root, use_mark(values['flask_app_name']))}",
+            )
+
+
+def use_mark(app: str) -> str:
+    """Return the name of the file that says whose uploads a directory is for."""
+    return _media_mount.SENTINEL_PREFIX + app
 
 
 def is_signed(values: Values) -> bool:
@@ -347,8 +427,6 @@ def resolve(values: Values) -> list[Area]:
     ``cache_control`` the header's value. ``internal_pdf_location`` is where an ``accel`` area has its
     files without a sandbox: their names on disk need not say what they are, the app does.
     """
-    bind = values["flask_app_bind"]
-    upstream = f"http://{bind}" + (":" if bind.startswith("unix:") else "")
     prefix, name = values["flask_site_url_prefix"], values["flask_app_name"]
     found = []
     for area in areas_of(values):
@@ -362,7 +440,7 @@ def resolve(values: Values) -> list[Area]:
                 "internal_pdf_location": f"{below}_pdf{area['url']}"
                 if area["access"] == "accel" and PDF in area["inline_types"]
                 else None,
-                "auth_proxy_pass": f"{upstream}{area['auth_url']}"
+                "auth_proxy_pass": f"{upstream(values['flask_app_bind'])}{area['auth_url']}"
                 if area["access"] == "auth_request"
                 else None,
                 "cache_control": _cache_control(area),

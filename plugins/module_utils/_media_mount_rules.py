@@ -16,13 +16,13 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _media_mount,
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
-    SAFE_PATH,
     TOO_WIDE_DIRECTORIES,
     UNFIT_DIRECTORIES,
     Problem,
     Values,
     contains,
     overlap,
+    path_problem,
 )
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -38,6 +38,13 @@ UNFIT_OPTIONS = {
 }
 
 
+# Besides all that have "pass" in their names
+SECRET_OPTIONS = ("secret", "key")
+# Of the form NAME%PASSWORD too
+USER_OPTIONS = ("user", "username")
+HIDDEN = "(hidden)"
+
+
 def path_of(values: Values) -> str | None:
     """Return where the mount is; by default at the media root."""
     mount = values.get("flask_media_mount")
@@ -51,6 +58,17 @@ def problems(values: Values) -> t.Iterator[Problem]:
     mount = values.get("flask_media_mount")
     if mount is None:
         return
+    secret = _secret_option(mount["opts"])
+    if secret:
+        # Others would show all options.
+        yield Problem(
+            "flask_media_mount.opts",
+            HIDDEN,
+            f"with {secret}=, a secret would stand in /etc/fstab, which everybody reads",
+            "Write it into a file of root's with mode 0600, and name that: credentials=/root/FILE with cifs, "
+            "secretfile=/root/FILE with ceph",
+        )
+        return
     for name in ("src", "opts"):
         if not mount[name] or CONTROL.search(mount[name]):
             yield Problem(
@@ -63,6 +81,21 @@ def problems(values: Values) -> t.Iterator[Problem]:
     yield from _type_problems(mount)
     yield from _option_problems(mount)
     yield from _path_problems(values)
+
+
+def _secret_option(opts: str) -> str | None:
+    """Return the name of an option whose value is a secret, and no file that has one.
+
+    As mount.cifs(8), mount.ceph(8) and mount.ecryptfs(8) have them.
+    """
+    for option in opts.split(","):
+        name, _equals, value = (part.strip() for part in option.partition("="))
+        plain = name.lower()
+        if not value or plain.endswith("file"):
+            continue
+        if "pass" in plain or plain in SECRET_OPTIONS or (plain in USER_OPTIONS and "%" in value):
+            return name
+    return None
 
 
 def _type_problems(mount: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
@@ -117,10 +150,9 @@ def _path_problems(values: Values) -> t.Iterator[Problem]:
         for variable in ("flask_static_root", "flask_app_root", "flask_app_env_file")
     }
     clash = next((variable for variable, other in others.items() if overlap(path, other)), None)
-    if not SAFE_PATH.match(path) or ".." in path.split("/"):
-        yield Problem(
-            name, path, "it is no absolute path that systemd and a shell read as itself", remedy
-        )
+    problem = path_problem(name, path)
+    if problem:
+        yield problem
     elif unfit or path in TOO_WIDE_DIRECTORIES:
         yield Problem(name, path, "that directory is the system's, or shared with others", remedy)
     elif not any(contains(path, root) for root in roots.values()):
@@ -158,7 +190,8 @@ def shared_problems(one: Values, other: Values) -> t.Iterator[Problem]:
     if paths[0] == paths[1] and not is_same:
         yield Problem(
             "flask_media_mount",
-            mine,
+            # The options of an app that is not set up now may hold a secret.
+            {key: mine[key] for key in ("src", "fstype")},
             f"{names} describe different mounts at {paths[0]}",
             "Write the same one for both, or mount each at a place of its own",
         )
@@ -184,6 +217,6 @@ def resolve(values: Values) -> dict[str, t.Any] | None:
     return {
         **{key: mount[key] for key in ("src", "fstype", "opts")},
         "path": path,
-        "sentinel": _media_mount.SENTINEL_PREFIX + values["flask_app_name"],
+        "sentinel": _media_areas.use_mark(values["flask_app_name"]),
         "unit": _media_mount.unit_name(path),
     }

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
@@ -31,8 +30,8 @@ def static_modules() -> dict[str, bool] | None:
     binary = _nginx_tree.find_binary(None)
     if binary is None:
         return None
-    text = _told_by(binary)
     try:
+        text = _nginx_tree.build_text(binary)
         build = _nginx_tree.parse_build(binary, text)
     except _nginx_tree.NginxError:
         # Whoever changes its configuration says so.
@@ -44,17 +43,6 @@ def static_modules() -> dict[str, bool] | None:
     }
 
 
-def _told_by(binary: str) -> str:
-    finished = subprocess.run(
-        [binary, "-V"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    return finished.stdout.decode("utf-8", "replace")
-
-
 def http2_syntax(nginx: str | None = None) -> tuple[str | None, str | None]:
     """Return Nginx's version, and how it is told of HTTP/2: by a ``directive`` or a ``parameter``.
 
@@ -63,7 +51,7 @@ def http2_syntax(nginx: str | None = None) -> tuple[str | None, str | None]:
     binary = _nginx_tree.find_binary(nginx)
     if binary is None:
         return None, None
-    text = _told_by(binary)
+    text = _nginx_tree.build_text(binary)
     version = _nginx_tree.parse_build(binary, text).version
     if "--with-http_v2_module" not in text:
         return version, None

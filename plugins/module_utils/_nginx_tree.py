@@ -145,6 +145,14 @@ def find_binary(given: str | None) -> str | None:
 
 def read_build(binary: str) -> Build:
     """Ask a binary for its version and paths."""
+    return parse_build(binary, build_text(binary))
+
+
+def build_text(binary: str) -> str:
+    """Return what a binary says of how it was built.
+
+    :raises NginxError: when it can't be run.
+    """
     try:
         finished = subprocess.run(
             [binary, "-V"],
@@ -158,7 +166,7 @@ def read_build(binary: str) -> Build:
         raise NginxError(
             f"{binary} -V can't be run: {error}. Install Nginx, or name its binary as nginx."
         ) from error
-    return parse_build(binary, finished.stdout.decode("utf-8", "replace"))
+    return finished.stdout.decode("utf-8", "replace")
 
 
 def parse_build(binary: str, text: str) -> Build:

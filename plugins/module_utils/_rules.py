@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import posixpath
 import re
 import typing as t
 
@@ -21,6 +22,21 @@ SAFE_URL = re.compile(r"/(?:[A-Za-z0-9_.~-]+/)+\Z")
 # https://nginx.org/en/docs/syntax.html
 SIZE = re.compile(r"(\d+)\s*([kKmMgG]?)(?:[iI]?[bB])?\Z")
 
+# What is there is the system's (hier(7)).
+SYSTEM_DIRECTORIES = (
+    "/etc",
+    "/dev",
+    "/proc",
+    "/sys",
+    "/boot",
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+)
 # Emptied at boot or by age, private to one user, or the system's own.
 UNFIT_DIRECTORIES = (
     "/tmp",
@@ -29,19 +45,21 @@ UNFIT_DIRECTORIES = (
     "/root",
     "/run",
     "/var/run",
-    "/dev",
-    "/proc",
-    "/sys",
-    "/boot",
-    "/etc",
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib64",
+    "/var/lock",
     "/var/cache",
+    "/var/log",
+    "/var/spool",
+    *SYSTEM_DIRECTORIES,
 )
 TOO_WIDE_DIRECTORIES = ("/", "/var", "/var/www", "/var/lib", "/srv", "/opt", "/mnt", "/media")
+# No app's own, whatever else is known of it.
+SHARED_DIRECTORIES = frozenset(
+    (
+        *UNFIT_DIRECTORIES,
+        *TOO_WIDE_DIRECTORIES,
+        *("/usr/bin", "/usr/lib", "/usr/local", "/usr/sbin", "/usr/share"),
+    )
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +112,22 @@ def overlap(one: str, other: str) -> bool:
     return contains(one, other) or contains(other, one)
 
 
+def path_problem(variable: str, value: str) -> Problem | None:
+    """Return what is wrong with how a path on the host is written, if anything is."""
+    if not value.startswith("/"):
+        reason = "a relative path means another place to each program"
+        remedy = "Write an absolute path, beginning with '/'"
+    elif not SAFE_PATH.match(value):
+        reason = "it has a character that systemd, a shell or Nginx reads as something else"
+        remedy = "Write letters, digits, and any of '. _ - + @ :'"
+    elif value != "/" and posixpath.normpath(value) != value.rstrip("/"):
+        reason = "it is not written in its plain form"
+        remedy = f"Write {posixpath.normpath(value)!r}"
+    else:
+        return None
+    return Problem(variable, value, reason, remedy)
+
+
 def url_problem(variable: str, value: t.Any) -> Problem | None:
     if value == "/":
         reason, remedy = (
@@ -122,6 +156,11 @@ def url_problem(variable: str, value: t.Any) -> Problem | None:
 def public(prefix: str, url: str) -> str:
     """Return where the public finds what the app itself has at ``url``."""
     return prefix + url.lstrip("/")
+
+
+def upstream(bind: str) -> str:
+    """Return the app as https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_pass names it."""
+    return f"http://{bind}" + (":" if bind.startswith("unix:") else "")
 
 
 def size_or_none(value: t.Any) -> int | None:

@@ -33,7 +33,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _upload_limits,
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
-    SAFE_PATH,
+    SYSTEM_DIRECTORIES,
     TOO_WIDE_DIRECTORIES,
     UNFIT_DIRECTORIES,
     Problem,
@@ -41,8 +41,10 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._rules imp
     contains,
     overlap,
     parse_size,
+    path_problem,
     public,
     size_or_none,
+    upstream,
     url_problem,
 )
 
@@ -97,7 +99,6 @@ NGINX_DEFAULT_BODY_BYTES = 1024 * 1024
 NGINX_DEFAULT_READ_SECONDS = 60
 # Until Gunicorn has ended a silent worker, which it looks for once a second
 READ_MARGIN_SECONDS = 5
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # Debian Policy 9.2.2: below it are the groups of the system's own, disk and shadow among them.
 FIRST_FREE_GID = 100
@@ -106,12 +107,13 @@ FIRST_FREE_PORT = 1024
 
 
 def normalised(values: Values) -> dict[str, t.Any]:
-    """Return the values with each path in its plain form, so that equal ones are equal strings.
+    """Return the values with each path and host name in its plain form: equal ones are equal strings.
 
     What is unset and follows from others is set: the port, and where the app listens. A path that
     climbs (``..``) is left as it is, to be refused: behind a link it leads elsewhere.
     """
     plain = {name: _plain(values[name]) for name in PATHS}
+    plain.update((name, _plain(values[name])) for name in UNSET_PATHS if name in values)
     bind = values.get("flask_app_bind") or _default_bind(values)
     plain["flask_app_bind"] = bind
     if bind.startswith("unix:"):
@@ -127,8 +129,12 @@ def normalised(values: Values) -> dict[str, t.Any]:
     mount = values.get("flask_media_mount")
     if mount:
         plain["flask_media_mount"] = {**mount, "path": _plain(mount.get("path"))}
+    if isinstance(values["flask_site_domains"], list):
+        plain["flask_site_domains"] = [_lower(name) for name in values["flask_site_domains"]]
+    if values.get("flask_media_domain"):
+        plain["flask_media_domain"] = _lower(values["flask_media_domain"])
     if values.get("flask_site_port") is None:
-        plain["flask_site_port"] = DEFAULT_PORTS[values["flask_site_scheme"]]
+        plain["flask_site_port"] = _site_tls.DEFAULT_PORTS[values["flask_site_scheme"]]
     return {**values, **plain}
 
 
@@ -137,6 +143,11 @@ def _default_bind(values: Values) -> str:
     # The engine starts containers at boot, before anybody has made a directory in /run.
     directory = f"/var/lib/{name}-sockets" if is_image(values) else f"/run/{name}"
     return f"unix:{directory}/{name}.sock"
+
+
+def _lower(name: t.Any) -> t.Any:
+    # As Nginx and browsers have them: RFC 9110, 4.2.3
+    return name.lower() if isinstance(name, str) else name
 
 
 def _plain(path: t.Any) -> t.Any:
@@ -221,32 +232,30 @@ PATHS = (
     "flask_site_conf_file",
     "flask_site_include_file",
 )
+# Unset unless the site has what they are for, whose rules judge them.
+UNSET_PATHS = (
+    "flask_site_acme_root",
+    "flask_site_ssl_certificate",
+    "flask_site_ssl_certificate_key",
+)
 
 
 def _path_problems(values: Values) -> t.Iterator[Problem]:
-    for variable in PATHS:
-        value = values[variable]
-        if not value.startswith("/"):
-            yield Problem(
-                variable,
-                value,
-                "a relative path means another place to each program",
-                "Write an absolute path, beginning with '/'",
-            )
-        elif not SAFE_PATH.match(value):
-            yield Problem(
-                variable,
-                value,
-                "it has a character that systemd, a shell or Nginx reads as something else",
-                "Write letters, digits, and any of '. _ - + @ :'",
-            )
-        elif value != "/" and posixpath.normpath(value) != value.rstrip("/"):
-            yield Problem(
-                variable,
-                value,
-                "it is not written in its plain form",
-                f"Write {posixpath.normpath(value)!r}",
-            )
+    media = _media_areas.roots(values)
+    for variable, value in {**{name: values[name] for name in PATHS}, **media}.items():
+        problem = path_problem(variable, value)
+        if problem:
+            yield problem
+    if is_image(values):
+        for variable, value in media.items():
+            if ":" in value:
+                # https://docs.docker.com/reference/compose-file/services/#short-syntax-5
+                yield Problem(
+                    variable,
+                    value,
+                    "flask_app_runtime is 'compose', and ':' separates the two paths of a volume",
+                    "Write a path without ':'",
+                )
 
 
 def _place_problems(values: Values) -> t.Iterator[Problem]:
@@ -758,10 +767,6 @@ def _release_problems(values: Values) -> t.Iterator[Problem]:
         )
 
 
-# What is there is the system's, and no upload.
-SYSTEM_DIRECTORIES = ("/etc", "/dev", "/proc", "/sys", "/boot", "/usr", "/bin", "/sbin", "/lib")
-
-
 def _more_than_uploads(source: str, values: Values) -> str | None:
     """Return why a directory can't be one of uploads only, which everybody may read."""
     if posixpath.normpath(source) in TOO_WIDE_DIRECTORIES or any(
@@ -1192,6 +1197,7 @@ def resolve(values: Values) -> Settings:
             "root": media_root,
             "areas": areas,
             "roots": roots,
+            "signing_key_variable": _media_areas.signing_key_variable(values),
             "signing_key_file": _media_areas.signing_key_file(values)
             if _media_areas.is_signed(values)
             else None,
@@ -1258,21 +1264,18 @@ def _proxies(values: Values) -> bool:
 
 
 def _proxy_pass(bind: str, prefix: str) -> str:
-    """Return where Nginx passes requests, as https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_pass wants it.
+    """Return where Nginx passes requests.
 
     A URI takes the prefix's place. Nginx then sends the path decoded and escaped anew, which is the
     same to an app, since WSGI's PATH_INFO is decoded too.
     """
-    uri = "" if prefix == "/" else "/"
-    return f"http://{bind}" + (":" if bind.startswith("unix:") else "") + uri
+    return upstream(bind) + ("" if prefix == "/" else "/")
 
 
 def _site_url(values: Values) -> str:
     domains = values["flask_site_domains"] or ["localhost"]
-    scheme, port = values["flask_site_scheme"], values["flask_site_port"]
     prefix = values["flask_site_url_prefix"].rstrip("/")
-    shown = "" if port == DEFAULT_PORTS[scheme] else f":{port}"
-    return f"{scheme}://{domains[0]}{shown}{prefix}"
+    return f"{values['flask_site_scheme']}://{domains[0]}{_site_tls.shown_port(values)}{prefix}"
 
 
 def _deployed_by_others(values: Values) -> list[str]:
@@ -1337,6 +1340,7 @@ def host_problems(values: Values, host: t.Mapping[str, t.Any]) -> list[Problem]:
         *_group_problems(values, host),
         *_claim_problems(values, host),
         *_directory_problems(values, host),
+        *_media_areas.host_problems(values, host),
         *_media_permissions.host_problems(values, host),
         *_known_release_problems(values, host),
         *_current_problems(values, host),

@@ -19,8 +19,10 @@ import ssl
 import typing as t
 import urllib.parse
 
-# Of OpenSSL; Python has a name for it from 3.10 on.
-_PARTIAL_CHAIN = 0x80000
+from ansible_collections.flaskworks.static_media.plugins.module_utils._certificate import (
+    PARTIAL_CHAIN,
+)
+
 TIMEOUT_SECONDS = 10
 _HEADERS = ("etag", "content_length", "content_type", "content_disposition", "location")
 _LINE_BYTES = 4096
@@ -33,7 +35,7 @@ def handshake(address: str, port: int, name: str, trusted: str) -> dict[str, t.A
     :return: ``error`` (``None`` for none), ``version`` of TLS, and ``protocol``, ``h2`` or ``http/1.1``.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.verify_flags |= ssl.VerifyFlags(_PARTIAL_CHAIN)
+    context.verify_flags |= ssl.VerifyFlags(PARTIAL_CHAIN)
     context.set_alpn_protocols(["h2", "http/1.1"])
     answer: dict[str, t.Any] = {"name": name, "error": None, "version": None, "protocol": None}
     try:

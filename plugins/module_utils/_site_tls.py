@@ -8,20 +8,19 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import _media_areas
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
-    SAFE_PATH,
     Problem,
     Values,
     contains,
+    path_problem,
 )
 
 HTTP_PORT = 80
-HTTPS_PORT = 443
+DEFAULT_PORTS = {"http": HTTP_PORT, "https": 443}
 HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})?(?:\.[A-Za-z0-9-]{1,63})+\Z"
 )
@@ -158,15 +157,9 @@ def _certificate_problems(values: Values) -> t.Iterator[Problem]:
 
 
 def _path_problems(name: str, value: str) -> t.Iterator[Problem]:
-    if not SAFE_PATH.match(value) or posixpath.normpath(value) != value:
-        yield Problem(
-            name,
-            value,
-            "it is no absolute path in its plain form, of letters, digits and '. _ - + @ :'",
-            "Write one such as '/etc/letsencrypt/live/gallery.example.com/fullchain.pem'"
-            if name in CERTIFICATE
-            else "Write one such as '/var/www/acme'",
-        )
+    problem = path_problem(name, value)
+    if problem:
+        yield problem
 
 
 def _served_problems(name: str, value: str, values: Values) -> t.Iterator[Problem]:
@@ -219,7 +212,7 @@ def _media_domain_problems(values: Values) -> t.Iterator[Problem]:
             "it is no host name",
             "Write one such as 'gallery-media.example.net', without scheme, port or path",
         )
-    elif domain.lower() in [str(name).lower() for name in values["flask_site_domains"]]:
+    elif domain in values["flask_site_domains"]:
         yield Problem(
             "flask_media_domain",
             domain,
@@ -279,7 +272,7 @@ def site_settings(values: Values) -> dict[str, t.Any]:
     """Return what tasks and templates of the site need of all this."""
     files = certificate_files(values)
     seconds = values["flask_site_hsts_max_age_seconds"]
-    shown = _shown_port(values)
+    shown = shown_port(values)
     return {
         "tls": {"certificate": files[0], "certificate_key": files[1]} if files else None,
         "certificate_files": sorted({*files}) if files else [],
@@ -309,10 +302,10 @@ def site_settings(values: Values) -> dict[str, t.Any]:
 def media_origin(values: Values) -> str | None:
     """Return where public uploads are, when they have a domain of their own."""
     domain = values.get("flask_media_domain")
-    return f"{values['flask_site_scheme']}://{domain}{_shown_port(values)}" if domain else None
+    return f"{values['flask_site_scheme']}://{domain}{shown_port(values)}" if domain else None
 
 
-def _shown_port(values: Values) -> str:
-    default = HTTPS_PORT if values["flask_site_scheme"] == "https" else HTTP_PORT
+def shown_port(values: Values) -> str:
+    """Return what a URL has of the port: nothing of its scheme's own."""
     port = values["flask_site_port"]
-    return "" if port == default else f":{port}"
+    return "" if port == DEFAULT_PORTS[values["flask_site_scheme"]] else f":{port}"

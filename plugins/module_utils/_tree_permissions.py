@@ -32,6 +32,9 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _as_user,
     _path_access,
 )
+from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
+    SHARED_DIRECTORIES,
+)
 from ansible_collections.flaskworks.static_media.plugins.module_utils._static_tree import printable
 
 SHOWN = 10
@@ -44,16 +47,6 @@ STREAMED_DEPTH = 64
 # path_resolution(7)
 MAX_SYMLINKS = 40
 PATH_SHOWN = 4096
-
-# Nobody's tree: what is below belongs to many (hier(7)).
-SHARED_DIRECTORIES = frozenset(
-    (
-        *("/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/libx32"),
-        *("/media", "/mnt", "/opt", "/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp"),
-        *("/usr", "/usr/bin", "/usr/lib", "/usr/local", "/usr/sbin", "/usr/share"),
-        *("/var", "/var/cache", "/var/lib", "/var/log", "/var/spool", "/var/tmp", "/var/www"),
-    )
-)
 
 ACCESS = "system.posix_acl_access"
 DEFAULT = "system.posix_acl_default"

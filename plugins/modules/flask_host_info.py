@@ -63,6 +63,15 @@ options:
     type: list
     elements: path
     default: []
+  directory_mark:
+    description: Name of the file that says in one of O(directories) whose uploads it is for.
+    type: str
+    default: ""
+  site_files:
+    description: Files of Nginx's that may be the collection's and name O(directories) in use.
+    type: list
+    elements: path
+    default: []
   paths:
     description: Files and directories that a set-up would take, to tell whose they are.
     type: list
@@ -219,10 +228,21 @@ directories:
   description:
     - For each of O(directories) its kind, the path behind its links, the virtualenv and git checkout that it lies in, and whether its
       file system keeps POSIX ACLs.
+    - RV(ignore:owner) and RV(ignore:owner_uid) tell whose it is, RV(ignore:is_empty) whether anything is in it, and RV(ignore:is_in_use)
+      whether it has the O(directory_mark), or one of O(site_files) and RV(guest_files) is the collection's and names it.
   returned: always
   type: dict
   sample:
-    /var/www/gallery/media: {kind: directory, resolved: /var/www/gallery/media, virtualenv: null, checkout: null, keeps_acls: true}
+    /var/www/gallery/media:
+      kind: directory
+      resolved: /var/www/gallery/media
+      virtualenv: null
+      checkout: null
+      keeps_acls: true
+      owner: gallery
+      owner_uid: 998
+      is_empty: false
+      is_in_use: true
 """
 
 import os
@@ -251,6 +271,8 @@ def main() -> None:
             "users": {"type": "list", "elements": "str", "default": []},
             "groups": {"type": "list", "elements": "str", "default": []},
             "directories": {"type": "list", "elements": "path", "default": []},
+            "directory_mark": {"type": "str", "default": ""},
+            "site_files": {"type": "list", "elements": "path", "default": []},
             "paths": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
@@ -264,6 +286,8 @@ def main() -> None:
     certificate = module.params["certificate"]
     container, engine_error = _hosted_container.look_up(module.params["container"])
     nginx_view = _confinement.view_of_nginx(module.params["service"], module.params["directories"])
+    guest_files = _host.guest_files(module.params["service"])
+    site_files = [*module.params["site_files"], *guest_files]
     module.exit_json(
         changed=False,
         package_manager=package_manager,
@@ -286,8 +310,11 @@ def main() -> None:
         users={name: _host.user_facts(name) for name in module.params["users"]},
         groups={name: _host.group_facts(name) for name in module.params["groups"]},
         paths={path: _host.claim(path) for path in module.params["paths"]},
-        guest_files=_host.guest_files(module.params["service"]),
-        directories={path: _host.directory_facts(path) for path in module.params["directories"]},
+        guest_files=guest_files,
+        directories={
+            path: _host.directory_facts(path, module.params["directory_mark"], site_files)
+            for path in module.params["directories"]
+        },
     )
 
 

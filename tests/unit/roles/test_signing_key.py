@@ -25,9 +25,10 @@ def rendered(role: str, template: str, *, is_signed: bool = True, **variables: t
     own = core.FilterModule().filters()
     environment.filters.update({name: own[name] for name in ("combine", "comment")})
     environment.filters["flaskworks.static_media.env_quote"] = env_quote
-    app = {"env": {"FLASK_MEDIA_URL": "/media/"}, "env_prefix": "FLASK"}
+    app = {"env": {"FLASK_MEDIA_URL": "/media/"}}
     media = {
-        "signing_key_file": "/etc/nginx/flask_keys/app/signing_key.conf" if is_signed else None
+        "signing_key_variable": "FLASK_MEDIA_SIGNING_KEY",
+        "signing_key_file": "/etc/nginx/flask_keys/app/signing_key.conf" if is_signed else None,
     }
     return environment.get_template(template).render(
         __flask_app={"settings": {"app": app, "media": media}},

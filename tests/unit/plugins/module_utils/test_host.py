@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,27 @@ def test_another_address_is_another_services(tmp_path: Path) -> None:
             both = {os.getpid(), other.pid}
             assert _host.bound_processes(f"localhost:{port}") == both
             other.kill()
+
+
+def test_a_directory_is_in_use_when_marked_or_served_by_a_file_of_ours(tmp_path: Path) -> None:
+    root, site = tmp_path / "media", tmp_path / "site.conf"
+    root.mkdir()
+
+    def found() -> dict[str, t.Any]:
+        facts = _host.directory_facts(str(root), ".flask_media_gallery", [str(site)])
+        return {key: facts[key] for key in ("owner_uid", "is_empty", "is_in_use")}
+
+    (root / "lost+found").mkdir()
+    new = {"owner_uid": os.getuid(), "is_empty": True, "is_in_use": False}
+    assert found() == new
+    # Somebody else's, and one of ours that serves what is beside it.
+    for text in (f'alias "{root}/";', f'# By flaskworks.static_media\nalias "{root}-2/";'):
+        site.write_text(text)
+        assert found() == new
+    for quote in ("", '"'):
+        site.write_text(f"# By flaskworks.static_media\nalias {quote}{root}/{quote};")
+        assert found() == {**new, "is_in_use": True}
+    site.unlink()
+    (root / ".flask_media_gallery").touch()
+    assert found() == {**new, "is_empty": False, "is_in_use": True}
+    assert _host.directory_facts(str(tmp_path / "none"), "m")["owner_uid"] is None

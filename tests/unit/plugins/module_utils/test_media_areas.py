@@ -21,6 +21,11 @@ def areas(*more: dict[str, t.Any], **main: t.Any) -> dict[str, t.Any]:
     return {"flask_media_areas": [media_area("/media/", **main), *more]}
 
 
+CONTAINER = {
+    "flask_app_runtime": "compose",
+    "flask_app_bind": "unix:/var/lib/gallery-sockets/gallery.sock",
+}
+
 # Each row: the changes, the variable that is named, a part of what is said.
 REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
     ({"flask_media_areas": []}, "flask_media_areas", "none of them"),
@@ -41,6 +46,37 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
         "could be had",
     ),
     (areas(root="/srv/uploads"), "flask_media_areas[0].root", "flask_media_root is"),
+    (
+        {"flask_media_root": "/var/media", **areas(media_area("/log/"))},
+        "flask_media_areas[1].root",
+        "it would be '/var/log'",
+    ),
+    (
+        {"flask_media_root": "/var/lib/gallery", **areas(media_area("/nginx/"))},
+        "flask_media_areas[1].root",
+        "such as '/var/lib/gallery-nginx'",
+    ),
+    *(
+        (areas(media_area("/a/", root=root)), "flask_media_areas[1].root", "the system's own")
+        for root in ["/var/log", "/var/log/uploads", "/var/spool", "/lib32", "/libx32", "/var/lock"]
+    ),
+    *(
+        (areas(media_area("/a/", root=root)), "flask_media_areas[1].root", said)
+        for root, said in [
+            ("uploads", "relative path"),
+            ("/srv/../etc/x", "plain form"),
+            *(
+                (f"/srv/a{character}b", "reads as something else")
+                for character in " ;{}$%\n\t\"'\\\0*,"
+            ),
+        ]
+    ),
+    (
+        {**CONTAINER, **areas(media_area("/a/", root="/srv/a:b"))},
+        "flask_media_areas[1].root",
+        "separates",
+    ),
+    ({**CONTAINER, "flask_media_root": "/srv/a:b"}, "flask_media_root", "separates"),
     (
         {**areas(media_area("/old/")), "flask_media_former_urls": ["/old/"]},
         "flask_media_areas[1].url",
@@ -91,6 +127,27 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
         "flask_media_areas[0].inline_types",
         "run script",
     ),
+    *(
+        (areas(inline_types={kind: ["x"]}), "flask_media_areas[0].inline_types", "run script")
+        for kind in [
+            *("image/svg+xml", "application/xhtml+xml", "application/mathml+xml", "text/xml"),
+            *("application/xml", "application/xml-dtd", "application/rss+xml", "text/xsl"),
+            *("application/xslt+xml", "text/javascript", "application/javascript", "text/css"),
+            *("application/x-javascript", "application/ecmascript", "text/javascript1.5"),
+            *("text/jscript", "text/livescript", "multipart/x-mixed-replace", "multipart/related"),
+            "message/rfc822",
+        ]
+    ),
+    (
+        {"flask_media_inline_types": {"text/css": ["css"]}},
+        "flask_media_inline_types",
+        "run script",
+    ),
+    (
+        areas(inline_types={"image/png": ["png"], "image/jpeg": ["jpg", "png"]}),
+        "flask_media_areas[0].inline_types",
+        "'image/png' has 'png' too",
+    ),
     (
         areas(inline_types={"image/png png; } #": ["png"]}),
         "flask_media_areas[0].inline_types",
@@ -103,6 +160,21 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
         "no list of names",
     ),
     (areas(upload_urls=["upload"]), "flask_media_areas[0].upload_urls", "no URL"),
+    *(
+        (areas(upload_urls=[url], upload_rate="30r/m"), "flask_media_areas[0].upload_urls", said)
+        for url, said in [
+            ("/a/../upload", "hold nowhere"),
+            ("/a/./upload", "hold nowhere"),
+            ("//upload", "hold nowhere"),
+            ("/a//upload", "hold nowhere"),
+            ("/upload//", "hold nowhere"),
+            ("/upload/.", "hold nowhere"),
+            ("/upload/..", "hold nowhere"),
+            ("/", "no URL"),
+        ]
+    ),
+    (areas(upload_urls=["/upload"]), "flask_media_areas[0].upload_urls", "none is set"),
+    (areas(access="auth_request", auth_url="/may//"), "flask_media_areas[0].auth_url", "everybody"),
     (areas(upload_rate="30r/m"), "flask_media_areas[0].upload_rate", "upload_urls names none"),
     (
         areas(upload_urls=["/upload"], upload_rate="many"),
@@ -227,3 +299,74 @@ def test_the_app_is_told_of_its_areas() -> None:
     told = _media_areas.env(description(**ACCESS, **pdf)) or {}
     assert told["/documents/"]["accel_pdf_location"] == "/_gallery_accel_pdf/documents/"
     assert {"accel_location", "accel_pdf_location"}.isdisjoint(told["/members/"])
+
+
+def root_on_a_host(**facts: t.Any) -> list[str]:
+    """The variables that are refused on a host where the app's root is like this."""
+    values = description()
+    there = {"kind": "directory", "owner": "x", "is_in_use": False, **facts}
+    host = {
+        "users": {"gallery": {"uid": 998, "gid": 998, "home": "/opt/gallery"}},
+        "directories": {"/var/www/gallery/media": there},
+    }
+    return [problem.variable for problem in _media_areas.host_problems(values, host)]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"kind": "missing", "owner_uid": None, "is_empty": False},
+        # By an administrator, or a new file system
+        {"owner_uid": 0, "is_empty": True},
+        # Converged
+        {"owner_uid": 998, "is_empty": False},
+        # Restored by root
+        {"owner_uid": 0, "is_empty": False, "is_in_use": True},
+        {"owner_uid": 7, "is_empty": False, "is_in_use": True},
+    ],
+    ids=str,
+)
+def test_a_root_of_the_apps_or_of_nobody_is_taken(facts: dict[str, t.Any]) -> None:
+    assert root_on_a_host(**facts) == []
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"owner_uid": 0, "is_empty": False},
+        {"owner_uid": 7, "is_empty": False},
+        {"owner_uid": 7, "is_empty": True},
+    ],
+    ids=str,
+)
+def test_a_root_of_somebody_else_is_not_given_to_the_app(facts: dict[str, t.Any]) -> None:
+    assert root_on_a_host(**facts) == ["flask_media_root"]
+
+
+def test_nobody_is_the_user_of_an_app_that_is_not_there_yet() -> None:
+    host = {
+        "users": {"gallery": None},
+        "directories": {
+            "/var/www/gallery/media": {
+                "kind": "directory",
+                "owner": "999",
+                "owner_uid": 999,
+                "is_empty": False,
+                "is_in_use": False,
+            }
+        },
+    }
+    (problem,) = _media_areas.host_problems(description(), host)
+    assert "touch /var/www/gallery/media/.flask_media_gallery" in str(problem)
+
+
+def test_what_runs_nothing_may_be_shown() -> None:
+    shown = {
+        "application/pdf": ["pdf"],
+        "application/json": ["json"],
+        "application/postscript": ["ps"],
+        "text/plain": ["txt", "txt"],
+        "text/vtt": ["vtt"],
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ["docx"],
+    }
+    assert _settings.description_problems(description(**areas(inline_types=shown))) == []

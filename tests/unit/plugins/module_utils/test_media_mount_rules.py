@@ -56,6 +56,7 @@ def test_what_fstab_can_say_is_taken(changes: dict[str, t.Any]) -> None:
         ("opts", {"opts": "noauto"}),
         ("opts", {"opts": "x-systemd.automount"}),
         ("path", {"path": "media"}),
+        ("path", {"path": "/var/www/gallery/media\n"}),
         ("path", {"path": "/srv"}),
         ("path", {"path": "/srv/elsewhere"}),
         ("path", {"path": MEDIA + "/originals"}),
@@ -66,6 +67,35 @@ def test_what_fstab_can_say_is_taken(changes: dict[str, t.Any]) -> None:
 )
 def test_what_would_harm_or_not_be_read_is_refused(option: str, changes: dict[str, t.Any]) -> None:
     assert problems(**changes) == [f"flask_media_mount.{option}"]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("pass=", "password=", "password2=", "PASSWD=", "Password = ", "passphrase_passwd="),
+        *("secret=", "key=passphrase:", "user=me%", "username=dom/me%"),
+    ],
+)
+@pytest.mark.parametrize("opts", ["{}", "noexec,{},nodev", "{},ro,,bind", "no exec\n,{}"])
+def test_a_secret_does_not_get_into_fstab_nor_is_shown(option: str, opts: str) -> None:
+    described = mount(src="//nas/x", fstype="cifs", opts=opts.format(f"{option}hunter2"))
+    found = _settings.description_problems(description(flask_media_mount=described))
+    assert [problem.variable for problem in found] == ["flask_media_mount.opts"]
+    assert "credentials=/root/FILE" in str(found[0])
+    assert "hunter2" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "opts", ["credentials=/root/nas", "secretfile=/root/key", "passwd_file=/root/s3", "user=me"]
+)
+def test_a_file_with_the_secret_is_taken(opts: str) -> None:
+    assert problems(src="//nas/x", fstype="cifs", opts=opts) == []
+
+
+def test_no_secret_of_another_app_is_shown() -> None:
+    theirs = mount(path="/srv/x", opts="password=hunter2")
+    apps = [description(flask_media_mount=mount(path="/srv/x")), shop(flask_media_mount=theirs)]
+    assert "hunter2" not in repr(_settings.apps_problems(apps))
 
 
 def test_a_mount_may_hold_several_areas() -> None:

@@ -108,6 +108,12 @@ def test_a_path_is_one_string_however_it_is_spelt(variable: str, spelling: str) 
     assert _settings.normalised(spelt) == plain
 
 
+@pytest.mark.parametrize("variable", _settings.UNSET_PATHS)
+def test_a_path_that_may_be_unset_is_one_string_too(variable: str) -> None:
+    assert _settings.normalised(description(**{variable: "//srv/./x/"}))[variable] == "/srv/x"
+    assert _settings.normalised(description()).get(variable) is None
+
+
 def test_paths_within_other_variables_are_plain_too() -> None:
     values = _settings.normalised(
         description(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
@@ -22,11 +23,13 @@ OWN = {
     "flask_site_ssl_certificate_key": "/etc/ssl/private/gallery.key",
 }
 INCLUDE = {**HTTPS, "flask_site_mode": "include"}
+LIMIT = {"client_max_body_size": "2M"}
 DOMAIN = {"flask_media_domain": "media.example.net"}
 
 
 def uploads(**changes: t.Any) -> dict[str, t.Any]:
-    return {"flask_media_areas": [media_area("/media/", upload_urls=["/upload"], **changes)]}
+    limits = {"upload_urls": ["/upload"], "client_max_body_size": "2M", **changes}
+    return {"flask_media_areas": [media_area("/media/", **limits)]}
 
 
 REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
@@ -40,7 +43,11 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
     ),
     ({**OWN, "flask_site_ssl_certificate": "a.pem"}, "flask_site_ssl_certificate", "absolute"),
     ({**OWN, "flask_site_ssl_certificate": "/a/../b"}, "flask_site_ssl_certificate", "plain form"),
-    ({**OWN, "flask_site_ssl_certificate_key": "/a b"}, "flask_site_ssl_certificate_key", "plain"),
+    (
+        {**OWN, "flask_site_ssl_certificate_key": "/a b"},
+        "flask_site_ssl_certificate_key",
+        "reads as",
+    ),
     (
         {**OWN, "flask_site_ssl_certificate_key": "/var/www/gallery/media/key"},
         "flask_site_ssl_certificate_key",
@@ -71,8 +78,18 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
         "challenges",
     ),
     ({**SELF_SIGNED, "flask_site_acme_root": "acme"}, "flask_site_acme_root", "absolute"),
+    *(
+        (
+            {**SELF_SIGNED, "flask_site_acme_root": f"/srv/a{character}b"},
+            "flask_site_acme_root",
+            said,
+        )
+        for character, said in [
+            *((c, "reads as something else") for c in " ;{}$%\n"),
+            ("/../", "plain"),
+        ]
+    ),
     ({"flask_media_domain": "gallery.example.com"}, "flask_media_domain", "own origin"),
-    ({"flask_media_domain": "GALLERY.example.com"}, "flask_media_domain", "own origin"),
     ({"flask_media_domain": "*.example.net"}, "flask_media_domain", "no host name"),
     ({"flask_media_domain": "https://a.example"}, "flask_media_domain", "without scheme"),
     ({**DOMAIN, "flask_site_mode": "include"}, "flask_media_domain", "server block"),
@@ -88,15 +105,15 @@ REFUSED: list[tuple[dict[str, t.Any], str, str]] = [
     ),
     ({**uploads(), **INCLUDE}, "flask_media_areas[0].upload_urls", "location that you keep"),
     (
-        {"flask_media_areas": [media_area("/media/", upload_urls=["/media/new"])]},
+        {"flask_media_areas": [media_area("/media/", **LIMIT, upload_urls=["/media/new"])]},
         "flask_media_areas[0].upload_urls",
         "the app is not asked",
     ),
     (
         {
             "flask_media_areas": [
-                media_area("/media/", upload_urls=["/upload"]),
-                media_area("/other/", upload_urls=["/upload"]),
+                media_area("/media/", **LIMIT, upload_urls=["/upload"]),
+                media_area("/other/", **LIMIT, upload_urls=["/upload"]),
             ]
         },
         "flask_media_areas[1].upload_urls",
@@ -323,3 +340,32 @@ def test_the_sizes_that_have_to_pass() -> None:
         {"path": "/upload", "size": 2 << 20, "is_of_app": False},
     ]
     assert settings["site"]["app_answers_too_large"]
+
+
+def test_host_names_are_the_same_in_capitals() -> None:
+    def found(**changes: t.Any) -> list[str]:
+        values = _settings.normalised(description(**changes))
+        return [problem.variable for problem in _settings.description_problems(values)]
+
+    assert found(flask_site_domains=["a.example", "A.Example"]) == ["flask_site_domains"]
+    assert found(flask_media_domain="GALLERY.example.com") == ["flask_media_domain"]
+    assert found(flask_site_domains=["GALLERY.example.com"], **DOMAIN) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "variable"),
+    [
+        ({"flask_site_domains": ["GALLERY.example.com"]}, "flask_site_domains"),
+        (
+            {"flask_site_domains": ["b.example"], "flask_media_domain": "Media.example.net"},
+            "flask_media_domain",
+        ),
+    ],
+)
+def test_two_apps_have_no_name_in_common_in_capitals(
+    changes: dict[str, t.Any], variable: str
+) -> None:
+    text = json.dumps(description()).replace("gallery", "shop")
+    apps = [description(**DOMAIN), {**json.loads(text), **changes}]
+    found = _settings.apps_problems([_settings.normalised(app) for app in apps])
+    assert [problem.variable for problem in found] == [variable]
