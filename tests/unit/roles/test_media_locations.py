@@ -101,10 +101,11 @@ class MediaHost(Host):
 
     prefix = "/"
     inline: t.ClassVar[dict[str, list[str]]] = INLINE
+    main: t.ClassVar[dict[str, t.Any]] = {}
 
     def description(self) -> dict[str, t.Any]:
         areas = [
-            media_area("/media/"),
+            media_area("/media/", **self.main),
             media_area("/documents/", access="accel"),
             media_area("/members/", access="auth_request", auth_url="/may-read"),
             media_area("/shared/", access="signed", cache_seconds=60),
@@ -138,10 +139,13 @@ class MediaHost(Host):
             f'secure_link_md5 "$secure_link_expires$uri {KEY}";\n'
         )
 
+    def server(self, path: str) -> socketserver.BaseServer:
+        return AppServer(path, App)
+
     @contextlib.contextmanager
     def app(self) -> t.Iterator[None]:
         path = self.directory / "app.sock"
-        with AppServer(str(path), App) as server:
+        with self.server(str(path)) as server:
             path.chmod(0o777)
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
@@ -150,7 +154,7 @@ class MediaHost(Host):
             finally:
                 server.shutdown()
                 thread.join()
-                path.unlink()
+                path.unlink(missing_ok=True)
 
     def asked(self, target: str, **headers: str) -> tuple[Answer, list[tuple[str, dict[str, str]]]]:
         """The answer, and what the app was asked meanwhile."""
@@ -161,11 +165,22 @@ class MediaHost(Host):
         return _signed_url.signed_url(path, KEY, int(time.time()) + seconds)
 
 
+class MembersHost(MediaHost):
+    """Its main area is the members', and shows PDF."""
+
+    inline: t.ClassVar[dict[str, list[str]]] = {**INLINE, "application/pdf": ["pdf"]}
+    main: t.ClassVar[dict[str, t.Any]] = {"access": "auth_request", "auth_url": "/may-read"}
+
+
+class SignedHost(MembersHost):
+    main: t.ClassVar[dict[str, t.Any]] = {"access": "signed"}
+
+
 @contextlib.contextmanager
-def media_host(prefix: str = "/") -> t.Iterator[MediaHost]:
+def media_host(prefix: str = "/", kind: type[MediaHost] = MediaHost) -> t.Iterator[MediaHost]:
     with tempfile.TemporaryDirectory(prefix="flaskworks-") as directory:
         os.chmod(directory, 0o755)
-        host = MediaHost(Path(directory).resolve())
+        host = kind(Path(directory).resolve())
         host.prefix = prefix
         for name in (*NAMES.values(), ".hidden", "sub/.hidden/x.png", "blank "):
             path = host.directory / "media" / name
@@ -461,6 +476,38 @@ def test_all_of_it_below_a_prefix() -> None:
         assert host.get("/shop/documents/1", X_Test_Send=send).body == b"content of plain.png"
         assert host.get("/members/plain.png", X_Test_Answer="204").status == 404
         assert host.get("/shop" + send).status == 404
+
+
+@pytest.mark.parametrize("kind", [MembersHost, SignedHost])
+def test_a_main_area_and_its_former_urls_are_no_less_closed(kind: type[MediaHost]) -> None:
+    with media_host(kind=kind) as host:
+        (host.directory / "media/a.pdf").write_bytes(b"content of a.pdf")
+        for name, policy in (
+            ("a.pdf", _media_areas.PDF_POLICY),
+            ("plain.png", _media_areas.SANDBOX),
+            ("page.html", _media_areas.SANDBOX),
+        ):
+            for url in (f"/media/{name}", f"/former/{name}"):
+                target = host.sign(url)
+                whole = host.get(target, X_Test_Answer="204")
+                assert (whole.status, whole.body) == (200, b"content of " + name.encode())
+                for headers, status in (
+                    ({"If_None_Match": str(whole.one("ETag"))}, 304),
+                    ({"If_Modified_Since": str(whole.one("Last-Modified"))}, 304),
+                    ({"If_Match": '"another"'}, 412),
+                    ({"Range": "bytes=0-3"}, 206),
+                    ({"Range": "bytes=999-"}, 416),
+                ):
+                    answer = host.get(target, X_Test_Answer="204", **headers)
+                    assert answer.status == status
+                    for header, value in {**HEADERS, "Content-Security-Policy": policy}.items():
+                        assert answer.one(header) == value
+                    refused = host.get(url, X_Test_Answer="401", **headers)
+                    assert refused.status in (401, 403)
+                    assert b"content of" not in refused.body
+                _answer, seen = host.asked(target, X_Test_Answer="204")
+                told = [headers["X-Original-URI"] for _path, headers in seen]
+                assert told == ([url] if kind is MembersHost else [])
 
 
 @pytest.fixture(scope="module")

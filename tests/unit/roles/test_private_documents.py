@@ -6,8 +6,8 @@ import contextlib
 import email.utils
 import importlib.util
 import os
+import socketserver
 import tempfile
-import threading
 import typing as t
 from pathlib import Path
 
@@ -68,19 +68,9 @@ class DocumentHost(MediaHost):
             (self.directory / "documents" / name).write_bytes(b"content of " + name.encode())
         (self.directory / "documents/link").symlink_to(self.directory / "nginx.conf")
 
-    @contextlib.contextmanager
-    def app(self) -> t.Iterator[None]:
-        path = self.directory / "app.sock"
+    def server(self, path: str) -> socketserver.BaseServer:
         app = an_app(self.description())
-        server = make_server(f"unix://{path}", 0, app, threaded=True, request_handler=_Quiet)
-        path.chmod(0o777)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
+        return make_server(f"unix://{path}", 0, app, threaded=True, request_handler=_Quiet)
 
 
 class PdfHost(DocumentHost):
