@@ -115,7 +115,13 @@ def unit_part(installed: bool) -> Part:
 def self_test_parts() -> list[Part]:
     """Tests of what the scenarios use: the example app, and that behaviour tests can fail."""
     gallery = ROOT / "examples/gallery"
-    names = ("test_raw_http.py", "test_load.py", "test_mutations.py", "test_hostile_mutations.py")
+    names = (
+        "test_rig.py",
+        "test_raw_http.py",
+        "test_load.py",
+        "test_mutations.py",
+        "test_hostile_mutations.py",
+    )
     behaviour = [f"tests/behaviour/{name}" for name in names]
     return [
         Part(

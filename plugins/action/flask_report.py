@@ -34,6 +34,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "static_access": {"type": "list", "elements": "dict", "required": True},
                 "canary": {"type": "dict", "required": True},
                 "private_canaries": {"type": "list", "elements": "dict", "default": []},
+                "private_access": {"type": "list", "elements": "dict", "default": []},
                 "static": {"type": "dict", "required": True},
                 "site": {"type": "dict", "required": True},
                 "storage": {"type": "dict", "required": True},

@@ -159,7 +159,7 @@ def _place_problems(
     name: str, area: Area, taken: t.Sequence[Area], values: Values
 ) -> t.Iterator[Problem]:
     if area["is_main"]:
-        told = next(i for i in values["flask_media_areas"] if i["url"] == area["url"]).get("root")
+        told = {item["url"]: item.get("root") for item in values["flask_media_areas"]}[area["url"]]
         if told and posixpath.normpath(told) != values["flask_media_root"]:
             yield Problem(
                 f"{name}.root",
@@ -424,7 +424,8 @@ def resolve(values: Values) -> list[Area]:
 
     ``location`` is the public URL, ``internal_location`` where Nginx alone finds what the app sends
     (``accel``) or whom it asks (``auth_request``), ``auth_proxy_pass`` where that is, and
-    ``cache_control`` the header's value.
+    ``cache_control`` the header's value. ``internal_pdf_location`` is where an ``accel`` area has its
+    files without a sandbox: their names on disk need not say what they are, the app does.
     """
     prefix, name = values["flask_site_url_prefix"], values["flask_app_name"]
     found = []
@@ -436,6 +437,9 @@ def resolve(values: Values) -> list[Area]:
                 **area,
                 "location": public(prefix, area["url"]),
                 "internal_location": below + area["url"] if below else None,
+                "internal_pdf_location": f"{below}_pdf{area['url']}"
+                if area["access"] == "accel" and PDF in area["inline_types"]
+                else None,
                 "auth_proxy_pass": f"{upstream(values['flask_app_bind'])}{area['auth_url']}"
                 if area["access"] == "auth_request"
                 else None,
@@ -443,6 +447,7 @@ def resolve(values: Values) -> list[Area]:
                 "is_on_media_domain": values.get("flask_media_domain") is not None
                 and area["access"] in ACCESS_ON_MEDIA_DOMAIN,
                 "policy": SANDBOX,
+                "pdf_policy": PDF_POLICY,
                 "shown": _shown(area["inline_types"]),
                 "client_max_body_size_bytes": size_or_none(area.get("client_max_body_size")),
             }
@@ -473,8 +478,9 @@ def _cache_control(area: Area) -> str:
 def env(values: Values) -> dict[str, dict[str, t.Any]] | None:
     """Return what the app is told of its areas, or ``None`` where there is the one public area only.
 
-    Keyed by URL: ``root``, ``access``, ``inline_types`` (MIME types), and with ``accel`` the
-    ``accel_location`` and ``cache_control`` that the app's answer needs.
+    Keyed by URL: ``root``, ``access``, and with ``accel`` what the app's answer needs:
+    ``accel_location``, ``accel_pdf_location`` (for PDF, where browsers may show it),
+    ``cache_control`` and ``inline_types`` (MIME types).
     """
     found = resolve(values)
     if len(found) == 1 and found[0]["access"] == "public":
@@ -488,4 +494,6 @@ def env(values: Values) -> dict[str, dict[str, t.Any]] | None:
                 cache_control=area["cache_control"],
                 inline_types=sorted(area["inline_types"]),
             )
+            if area["internal_pdf_location"]:
+                told[area["url"]]["accel_pdf_location"] = area["internal_pdf_location"]
     return told

@@ -461,13 +461,15 @@ def _is_of_others(wanted: Wanted) -> bool:
     expected = MARK.format(path=wanted.path).encode()
     for name in names:
         with contextlib.suppress(OSError):
-            # The app may have put a link there, or a pipe.
+            # The app may have put a link there, a pipe, or a directory.
             descriptor = os.open(
                 os.path.join(wanted.path, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
             )
-            with open(descriptor, "rb") as stream:
-                if name != wanted.sentinel and stream.read(len(expected) + 1) == expected:
+            try:
+                if name != wanted.sentinel and os.read(descriptor, len(expected) + 1) == expected:
                     return True
+            finally:
+                os.close(descriptor)
     return False
 
 
@@ -478,6 +480,12 @@ def _require_mark(wanted: Wanted) -> None:
     where there is none (src/core/mount.c): to mark that would let uploads go astray.
     """
     if not _is_marked(wanted):
+        if os.path.lexists(wanted.mark):
+            raise MediaMountError(
+                f"{wanted.mark} is no regular file, as it was when it was made. The app may write there, and "
+                "so may have put it there. Move it away, and, if the uploads beside it are this app's, make an "
+                "empty file of that name (touch)."
+            )
         raise MediaMountError(
             f"{wanted.src}, mounted at {wanted.path}, is not what was mounted there before: {wanted.sentinel} is not "
             f"in it. Unmount it (umount {wanted.path}), attach the volume that has the uploads, and run this again. "
@@ -660,23 +668,43 @@ def _demanded(command: t.Sequence[str]) -> None:
 
 def write_mark(wanted: Wanted, *, uid: int, gid: int, mode: int) -> None:
     """Write the sentinel, once and whole, into a directory that another user may write too."""
-    directory = os.open(wanted.path, os.O_RDONLY | os.O_DIRECTORY)
     temporary = f"{wanted.sentinel}.new"
+    directory = os.open(wanted.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=directory)
-        descriptor = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory
-        )
-        with open(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(MARK.format(path=wanted.path))
-            stream.flush()
-            os.fchown(descriptor, uid, gid)
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
-        os.replace(temporary, wanted.sentinel, src_dir_fd=directory, dst_dir_fd=directory)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=directory)
+            descriptor = os.open(
+                temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory
+            )
+        except OSError as error:
+            raise _unmarked(wanted, temporary, error) from error
+        try:
+            with open(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(MARK.format(path=wanted.path))
+                stream.flush()
+                os.fchown(descriptor, uid, gid)
+                os.fchmod(descriptor, mode)
+                os.fsync(descriptor)
+            os.replace(temporary, wanted.sentinel, src_dir_fd=directory, dst_dir_fd=directory)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary, dir_fd=directory)
+            raise _unmarked(wanted, wanted.sentinel, error) from error
     finally:
         os.close(directory)
+
+
+def _unmarked(wanted: Wanted, name: str, error: OSError) -> MediaMountError:
+    path = os.path.join(wanted.path, name)
+    remedy = "Make room there, or let root write there, and run this again."
+    with contextlib.suppress(OSError):
+        # The app may make there what it likes.
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            remedy = "Move that directory away, and run this again."
+    return MediaMountError(
+        f"{path}, by which the uploads' file system is known again, can't be written: {error.strerror}. {remedy}"
+    )
 
 
 def state(wanted: Wanted) -> Facts:

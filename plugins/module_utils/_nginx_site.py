@@ -91,7 +91,7 @@ class Undo:
         except OSError:
             # A file system without hard links
             temporary = f"{self.path}.new"
-            shutil.copy2(self._target, temporary, follow_symlinks=False)
+            _copy(self._target, temporary)
             os.replace(temporary, self.path)
 
     def restore(self) -> None:
@@ -215,6 +215,7 @@ class Site:
             elif plan.changes:
                 os.unlink(self.change.target)
         except (OSError, SystemExit):
+            self._remove_temporary_file()
             if plan.changes and read(self.change) == plan.before:
                 # Nothing was written, so nothing is to be undone.
                 self.undo.end()
@@ -222,13 +223,16 @@ class Site:
         # Setting attributes moves the ctime, so that it is asked again.
         is_due = plan.changes or plan.pending or self._is_pending(plan.master)
         reloads = reload and plan.master is not None and is_due
-        with contextlib.suppress(FileNotFoundError):
-            # A killed run's
-            os.unlink(self.temporary_file)
+        # A killed run's
+        self._remove_temporary_file()
         if reloads and plan.master is not None:
             self._reload(plan.master)
         self.undo.end()
         return reloads
+
+    def _remove_temporary_file(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.temporary_file)
 
     def _is_pending(self, master: _nginx_process.Master | None) -> bool:
         """Return whether Nginx may serve without what is on disk.
@@ -345,6 +349,24 @@ class Site:
             foreign=True,
             broken_before=False,
         )
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy a file or a link; at no moment may more users read the copy than may read the file."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(target)
+    if os.path.islink(source):
+        os.symlink(os.readlink(source), target)
+        return
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(source, "rb") as file, open(os.open(target, flags, 0o600), "wb") as copy:
+        shutil.copyfileobj(file, copy)
+        copy.flush()
+        status = os.fstat(file.fileno())
+        os.fchown(copy.fileno(), status.st_uid, status.st_gid)
+        # Last, and with it the label: copystat() knows extended attributes.
+        shutil.copystat(source, target)
+        os.fsync(copy.fileno())
 
 
 def _is_same_file(one: str, other: str) -> bool:

@@ -282,6 +282,9 @@ def site_settings(values: Values) -> dict[str, t.Any]:
         "strict_transport_security": f"max-age={seconds}"
         if seconds and values["flask_site_scheme"] == "https"
         else None,
+        # Around a guest's locations is the server block of another app of ours.
+        "is_in_our_server_block": values["flask_site_mode"] == "server"
+        or values.get("flask_site_server") is not None,
         # By its literal name where it has one: a block that is the port's default sees others, too.
         "redirects": [
             {"from": name, "to": ("$host" if name.startswith("*.") else name) + shown}

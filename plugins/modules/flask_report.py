@@ -52,6 +52,11 @@ options:
     type: list
     elements: dict
     default: []
+  private_access:
+    description: The answers of M(flaskworks.static_media.path_access_info) for these canaries and Nginx's user, each with the canary as C(item).
+    type: list
+    elements: dict
+    default: []
   static:
     description: The answer of M(flaskworks.static_media.static_release) in check mode.
     type: dict

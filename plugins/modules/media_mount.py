@@ -135,6 +135,8 @@ def main() -> None:
             _media_mount.apply(wanted, planned, mark)
     except (_media_mount.MediaMountError, _as_user.AsUserError) as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or wanted.path}: {error.strerror}. Mend that first.")
     except KeyError as error:
         module.fail_json(msg=f"owner or group: {error.args[0]}. Make it first.")
     actions = "".join(f"{action} {wanted.path}\n" for action in planned.actions)

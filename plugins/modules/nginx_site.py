@@ -331,14 +331,27 @@ def _untested(module: AnsibleModule, change: _nginx_tree.Change) -> dict[str, t.
 def _write(
     module: AnsibleModule, site: _nginx_site.Site, content: bytes, content_changes: bool
 ) -> None:
-    if content_changes:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        with os.fdopen(os.open(site.temporary_file, flags, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        module.atomic_move(site.temporary_file, site.change.target)
-    _set_attributes(module, site.change.target)
+    target = site.change.target
+    if not content_changes:
+        _set_attributes(module, target)
+        return
+    temporary = site.temporary_file
+    # A killed run's may have been given to somebody already.
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    # Before it takes the name, which atomic_move() would do first, readable by all: it may hold a key.
+    _set_attributes(module, temporary)
+    if module.selinux_enabled():
+        context = (
+            module.selinux_context if os.path.exists(target) else module.selinux_default_context
+        )
+        module.set_context_if_different(temporary, context(target), False)
+    os.replace(temporary, target)
 
 
 def _set_attributes(module: AnsibleModule, path: str) -> bool:

@@ -246,6 +246,8 @@ class Proof:
     :ivar access: the answers of ``path_access_info``, by user.
     :ivar static_access: that of the static root for the app's user, outside of its service.
     :ivar canary: the answer of ``media_canary``.
+    :ivar private_access: what ``path_access_info`` says of the canaries of areas that are not public, for
+        Nginx's user; each with its canary as ``item``.
     :ivar static: the answer of ``static_release`` in check mode.
     :ivar site: the answer of ``flask_site_info``.
     :ivar storage: the answer of ``media_storage_info``.
@@ -264,6 +266,7 @@ class Proof:
             self.settings["site"]["nginx_user"]: evidence["nginx_access"],
         }
         self.static_access = evidence.get("static_access") or []
+        self.private_access = evidence.get("private_access") or []
         self.findings: list[Finding] = []
         self.checks: list[Check] = []
 
@@ -686,13 +689,18 @@ class Proof:
     def _judge_private(self, answers: list[_Answer]) -> None:
         if not _verify_private.areas(self.settings):
             return
-        problems, faults, shown = _verify_private.judge(self.settings, answers)
+        problems, faults, unproven, shown = _verify_private.judge(
+            self.settings, self.private_access, answers
+        )
         for fault in faults:
             self._find(*fault)
         for answer in answers:
             if answer.status < 0:
                 self._find_misrouted(answer)
-        self._check("private-media-closed", problems, shown)
+        if unproven and not problems:
+            self._skip("private-media-closed", "; ".join(unproven))
+        else:
+            self._check("private-media-closed", problems, shown)
 
     def _judge_app(self, through_nginx: list[_Answer], direct: list[_Answer]) -> None:
         """Judge that the answer through Nginx is the one that the app itself gives."""

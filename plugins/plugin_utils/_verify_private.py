@@ -56,16 +56,22 @@ def requests(
             continue
         facts = {"area": area["location"], "access": area["access"], "secret": canary["content"]}
         wanted.append(("private", area["location"] + canary["name"], facts))
-        if area["internal_location"]:
+        for internal in (area["internal_location"], area["internal_pdf_location"]):
+            if internal is None:
+                continue
             # Of auth_request it is one URL, of accel a prefix.
             name = canary["name"] if area["access"] == "accel" else ""
-            facts = {**facts, "area": area["internal_location"]}
-            wanted.append(("internal", area["internal_location"] + name, facts))
+            wanted.append(("internal", internal + name, {**facts, "area": internal}))
     return wanted
 
 
-def judge(settings: Evidence, answers: t.Sequence[Answer]) -> tuple[list[str], list[Fault], str]:
-    """Return what is wrong, in words and as findings, and what shows that nothing is."""
+def judge(
+    settings: Evidence, access: t.Iterable[Evidence], answers: t.Sequence[Answer]
+) -> tuple[list[str], list[Fault], list[str], str]:
+    """Return what is wrong, in words and as findings, what is not proven, and what shows the rest.
+
+    :param access: what ``path_access_info`` says of the canaries, each with its canary as ``item``.
+    """
     problems: list[str] = []
     faults: list[Fault] = []
     asked = {answer.expected["area"] for answer in answers if answer.kind == "private"}
@@ -99,7 +105,29 @@ def judge(settings: Evidence, answers: t.Sequence[Answer]) -> tuple[list[str], l
                     "of that name.",
                 )
             )
-    return problems, faults, ", ".join(map(str, answers))
+    unproven = _unproven(settings, access)
+    return problems, faults, unproven, ", ".join(map(str, answers))
+
+
+def _unproven(settings: Evidence, access: t.Iterable[Evidence]) -> list[str]:
+    """Return the areas whose canary Nginx can't read: each looks closed, whether it is or not."""
+    user = settings["site"]["nginx_user"]
+    stops = {
+        result["item"]["item"]["url"]: result["paths"][0]["blocked_by"]
+        for result in access
+        if result.get("paths")
+    }
+    unproven = []
+    for area in areas(settings):
+        location = area["location"]
+        if area["url"] not in stops:
+            unproven.append(f"whether {user} can read the canary of {location} is not known")
+        elif stop := stops[area["url"]]:
+            unproven.append(
+                f"{user} can't read the canary of {location}: {stop['reason']} at {stop['component']}, mode "
+                f"{stop.get('mode')}; so whether it is closed to visitors can't be told"
+            )
+    return unproven
 
 
 def _is_open(answer: Answer) -> bool:

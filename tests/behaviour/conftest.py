@@ -1,7 +1,7 @@
 """What a browser and an attacker see of a site, asked over HTTP.
 
-test_raw_http.py, test_load.py, test_mutations.py and test_hostile_mutations.py run by themselves (the
-last two need nginx). All others ask a deployed site, described by the environment:
+test_rig.py, test_raw_http.py, test_load.py, test_mutations.py and test_hostile_mutations.py run by
+themselves (the last two need nginx). All others ask a deployed site, described by the environment:
 
 BEHAVIOUR_ADDRESS      IP:PORT where it answers
 BEHAVIOUR_CONTAINER    its Docker container, or "localhost" for this machine

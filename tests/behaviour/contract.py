@@ -232,7 +232,7 @@ def _media_lines(url: str) -> Iterator[Line]:
     yield Line(f"{url} one range only", png, (200,), whole, inline, image, send=several)
     beyond = {"Range": "bytes=99999-"}
     # Nginx's range filter gives up after the headers were added, and its error page adds them
-    # again: each comes twice, of any configuration.
+    # again: each comes twice, unless error_page 416 leads elsewhere.
     yield Line(f"{url} 416", png, (416,), MEDIA_ALWAYS, send=beyond, once=False)
     never = ("Content-Disposition", "Cache-Control", "Expires")
     for climb in ("_private/secret.txt", "/_private/secret.txt"):

@@ -23,6 +23,8 @@ import hosts
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 GALLERY = CHECKOUT / "examples" / "gallery"
+# Molecule wants colour, and Ansible colours what is not 0 in a recap (ECMA-48, "SGR").
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 RECAP = re.compile(r"changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)")
 
 # In the example app's base template.
@@ -118,6 +120,9 @@ class Run:
     returncode: int
     output: str
     report: dict[str, Any] | None
+
+    def __post_init__(self) -> None:
+        self.output = COLOUR.sub("", self.output)
 
     @property
     def changed(self) -> int:

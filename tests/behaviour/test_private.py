@@ -435,6 +435,8 @@ def test_directories_dotfiles_and_links_are_not_to_be_had(
 def test_the_key_is_for_root_and_the_app_alone(site: hosts.Site, control: play.Control) -> None:
     key_file = f"/etc/nginx/flask_keys/{site.app}/signing_key.conf"
     assert control.shell(f"stat --format='%U:%G %a' {key_file}") == "root:root 600"
+    directory = key_file.rpartition("/")[0]
+    assert control.shell(f"stat --format='%U:%G %a' {directory}") == "root:root 700"
     assert control.shell(f"stat --format='%U:%G %a' {site.env_file}") == f"root:{site.app} 640"
     key = control.shell(f"grep -oP '(?<=^FLASK_MEDIA_SIGNING_KEY=\")[^\"]+' {site.env_file}")
     assert len(key) >= 32

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,27 @@ def test_shared_document_is_a_copy_with_an_end(ann: FlaskClient, areas: dict[str
     (folder,) = root.iterdir()
     assert folder.name.startswith(f"{match[3]}-")
     assert (folder / "ännual 'report' 100%.pdf").read_bytes() == b"secret"
+
+
+def test_two_who_share_at_once_clean_up_together(
+    ann: FlaskClient, areas: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(areas["/shared/"]["root"])
+    for digit in "12":
+        folder = root / ("1600000000-" + digit * 32)
+        folder.mkdir()
+        (folder / "a.txt").write_text("x")
+    rmtree = shutil.rmtree
+
+    def another_was_first(path: Path, *arguments: Any, **options: Any) -> None:
+        rmtree(path)
+        rmtree(path, *arguments, **options)
+
+    url = keep(ann, "b.txt")
+    monkeypatch.setattr(shutil, "rmtree", another_was_first)
+    assert ann.post(f"{url}/link").status_code == 201
+    (folder,) = root.iterdir()
+    assert (folder / "b.txt").read_bytes() == b"secret"
 
 
 def test_members_documents_are_listed_for_all(ann: FlaskClient) -> None:

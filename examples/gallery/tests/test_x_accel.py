@@ -12,6 +12,15 @@ from gallery.signed_links import signed_path
 from gallery.x_accel import XAccelRedirect
 
 CONTENT = bytes(range(256)) * 100
+LATER, EARLIER = "Fri, 01 Jan 2100 00:00:00 GMT", "Mon, 01 Jan 1990 00:00:00 GMT"
+CONDITIONS = {
+    "If-Match": '"another"',
+    "If-Modified-Since": LATER,
+    "If-None-Match": "*",
+    "If-Range": '"another"',
+    "If-Unmodified-Since": EARLIER,
+    "Range": "bytes=5-9,20-29",
+}
 
 
 @pytest.fixture
@@ -26,6 +35,7 @@ def client(root: Path) -> FlaskClient:
     app.config["USE_X_SENDFILE"] = True
 
     @app.get("/send")
+    @app.get("/documents/send")
     def send() -> Any:
         return send_file(request.args["path"], mimetype=request.args.get("type"))
 
@@ -33,19 +43,25 @@ def client(root: Path) -> FlaskClient:
     def page() -> str:
         return "a page"
 
+    @app.route("/documents/told", methods=["GET", "PUT"])
+    @app.get("/documents-old/told")
+    def told() -> dict[str, str]:
+        return {name: request.headers[name] for name in CONDITIONS if name in request.headers}
+
     area = {
         "root": str(root),
         "accel_location": "/_app_accel/documents/",
         "cache_control": "private, no-cache",
         "inline_types": ["image/png"],
     }
-    app.wsgi_app = XAccelRedirect(app.wsgi_app, [area])  # type: ignore[method-assign]
+    app.wsgi_app = XAccelRedirect(app.wsgi_app, {"/documents/": area})  # type: ignore[method-assign]
     return app.test_client()
 
 
 def send(client: FlaskClient, path: Path | str, **options: Any) -> Any:
     kind = options.pop("type", "image/png")
-    return client.get("/send", query_string={"path": str(path), "type": kind}, **options)
+    url = options.pop("url", "/send")
+    return client.get(url, query_string={"path": str(path), "type": kind}, **options)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +104,30 @@ def test_range_and_conditions_are_left_to_nginx(
     assert "Content-Range" not in answer.headers
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_app_never_answers_for_nginx(
+    client: FlaskClient, root: Path, method: str, condition: str
+) -> None:
+    (root / "a.png").write_bytes(CONTENT)
+    answer = send(
+        client,
+        root / "a.png",
+        url="/documents/send",
+        method=method,
+        headers={condition: CONDITIONS[condition]},
+    )
+    assert answer.status_code == 200
+    assert answer.headers["X-Accel-Redirect"].endswith("/a.png")
+
+
+def test_conditions_on_anything_else_reach_the_app(client: FlaskClient) -> None:
+    assert client.get("/documents/told", headers=CONDITIONS).json == {}
+    assert client.get("/documents-old/told", headers=CONDITIONS).json == CONDITIONS
+    # If-Match keeps a change from undoing another one.
+    assert client.put("/documents/told", headers=CONDITIONS).json == CONDITIONS
+
+
 @pytest.mark.parametrize("kind", ["text/html", "image/svg+xml", "text/plain", "application/pdf"])
 def test_what_a_browser_should_not_show_becomes_a_download(
     client: FlaskClient, root: Path, kind: str
@@ -99,6 +139,35 @@ def test_what_a_browser_should_not_show_becomes_a_download(
         ["attachment; filename=a.x"],
     )
     assert answer.headers.getlist("Cache-Control") == ["private, no-cache"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "location", "disposition"),
+    [
+        ({}, "/_app_accel/documents/", "attachment"),
+        # Another tool wrote MEDIA_AREAS: sandboxed, and never the other way round.
+        ({"inline_types": ["application/pdf"]}, "/_app_accel/documents/", "inline"),
+        ({"accel_pdf_location": "/pdf/"}, "/_app_accel/documents/", "attachment"),
+        (
+            {"inline_types": ["application/pdf", "text/plain"], "accel_pdf_location": "/pdf/"},
+            "/pdf/",
+            "inline",
+        ),
+    ],
+)
+def test_pdf_is_sent_from_where_viewers_show_it(
+    client: FlaskClient, root: Path, changes: dict[str, Any], location: str, disposition: str
+) -> None:
+    client.application.wsgi_app.areas[0].update(changes)  # type: ignore[attr-defined]
+    for kind in ("application/pdf", "Application/PDF; a=b"):
+        (root / "0a1b").write_bytes(CONTENT)
+        answer = send(client, root / "0a1b", type=kind)
+        assert answer.headers["X-Accel-Redirect"] == f"{location}0a1b"
+        assert answer.headers["Content-Disposition"].startswith(disposition)
+    # By what the app says it is, and not by its name on disk.
+    (root / "x.pdf").write_bytes(CONTENT)
+    answer = send(client, root / "x.pdf", type="text/plain")
+    assert answer.headers["X-Accel-Redirect"] == "/_app_accel/documents/x.pdf"
 
 
 @pytest.mark.parametrize("inside", ["link", "sub/../../outside.png", "../outside.png"])

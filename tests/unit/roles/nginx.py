@@ -35,13 +35,20 @@ http {
 """
 
 
+def _concat(parts: t.Iterable[str]) -> str | None:
+    return "".join(found) if (found := list(parts)) else None
+
+
 def rendered(name: str, **variables: t.Any) -> str:
     """What Ansible would make of a template."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         trim_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=lambda value: "" if value is None else value,
     )
+    # To Ansible a macro that prints nothing is None (ansible._internal._templating._jinja_bits).
+    environment.concat = _concat  # type: ignore[assignment]
     environment.filters.update(core.FilterModule().filters())
     environment.filters.update(mathstuff.FilterModule().filters())
     environment.filters["flaskworks.static_media.nginx_quote"] = nginx_quote

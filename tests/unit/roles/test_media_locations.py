@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 import typing as t
+import urllib.parse
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -33,6 +34,14 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+CONDITIONS = {
+    "If-Match",
+    "If-Modified-Since",
+    "If-None-Match",
+    "If-Range",
+    "If-Unmodified-Since",
+    "Range",
+}
 # By how each reaches Nginx, percent-encoded, and as it is on disk.
 NAMES = {
     "plain.png": "plain.png",
@@ -42,6 +51,10 @@ NAMES = {
     "%E6%97%A5%E6%9C%AC.png": "日本.png",
     "sub/%22q%22%27.html": 'sub/"q"\'.html',
     "%24arg_md5.txt": "$arg_md5.txt",
+    # str.rstrip() takes the last byte of these for a blank.
+    "%C3%A0": "à",
+    "%E2%80%85": "\u2005",
+    "%F0%9F%8E%A0": "🎠",
 }
 
 
@@ -54,7 +67,11 @@ class App(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         App.seen.append((self.path, dict(self.headers.items())))
         if self.path.startswith("/may-read"):
-            self.send_response(int(self.headers.get("X-Test-Answer", "401")))
+            # As an app does that knows when its answer last changed.
+            if CONDITIONS & set(self.headers):
+                self.send_response(304)
+            else:
+                self.send_response(int(self.headers.get("X-Test-Answer", "401")))
         elif self.path.startswith("/documents/") and "X-Test-Send" in self.headers:
             self.send_response(200)
             self.send_header("X-Accel-Redirect", self.headers["X-Test-Send"])
@@ -83,10 +100,12 @@ class MediaHost(Host):
     """A host with an area of each access, and an app behind."""
 
     prefix = "/"
+    inline: t.ClassVar[dict[str, list[str]]] = INLINE
+    main: t.ClassVar[dict[str, t.Any]] = {}
 
     def description(self) -> dict[str, t.Any]:
         areas = [
-            media_area("/media/"),
+            media_area("/media/", **self.main),
             media_area("/documents/", access="accel"),
             media_area("/members/", access="auth_request", auth_url="/may-read"),
             media_area("/shared/", access="signed", cache_seconds=60),
@@ -94,7 +113,7 @@ class MediaHost(Host):
         return description(
             flask_media_root=str(self.directory / "media"),
             flask_media_areas=areas,
-            flask_media_inline_types=INLINE,
+            flask_media_inline_types=self.inline,
             flask_media_signing_key=KEY,
             flask_site_url_prefix=self.prefix,
             flask_app_bind=f"unix:{self.directory}/app.sock",
@@ -120,10 +139,13 @@ class MediaHost(Host):
             f'secure_link_md5 "$secure_link_expires$uri {KEY}";\n'
         )
 
+    def server(self, path: str) -> socketserver.BaseServer:
+        return AppServer(path, App)
+
     @contextlib.contextmanager
     def app(self) -> t.Iterator[None]:
         path = self.directory / "app.sock"
-        with AppServer(str(path), App) as server:
+        with self.server(str(path)) as server:
             path.chmod(0o777)
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
@@ -132,7 +154,7 @@ class MediaHost(Host):
             finally:
                 server.shutdown()
                 thread.join()
-                path.unlink()
+                path.unlink(missing_ok=True)
 
     def asked(self, target: str, **headers: str) -> tuple[Answer, list[tuple[str, dict[str, str]]]]:
         """The answer, and what the app was asked meanwhile."""
@@ -143,11 +165,22 @@ class MediaHost(Host):
         return _signed_url.signed_url(path, KEY, int(time.time()) + seconds)
 
 
+class MembersHost(MediaHost):
+    """Its main area is the members', and shows PDF."""
+
+    inline: t.ClassVar[dict[str, list[str]]] = {**INLINE, "application/pdf": ["pdf"]}
+    main: t.ClassVar[dict[str, t.Any]] = {"access": "auth_request", "auth_url": "/may-read"}
+
+
+class SignedHost(MembersHost):
+    main: t.ClassVar[dict[str, t.Any]] = {"access": "signed"}
+
+
 @contextlib.contextmanager
-def media_host(prefix: str = "/") -> t.Iterator[MediaHost]:
+def media_host(prefix: str = "/", kind: type[MediaHost] = MediaHost) -> t.Iterator[MediaHost]:
     with tempfile.TemporaryDirectory(prefix="flaskworks-") as directory:
         os.chmod(directory, 0o755)
-        host = MediaHost(Path(directory).resolve())
+        host = kind(Path(directory).resolve())
         host.prefix = prefix
         for name in (*NAMES.values(), ".hidden", "sub/.hidden/x.png", "blank "):
             path = host.directory / "media" / name
@@ -241,6 +274,33 @@ def test_no_name_can_end_or_lengthen_the_header(host: MediaHost, name: str) -> N
     assert answer.status == 404
     assert all("X-Evil" not in headers for _path, headers in seen)
     assert b"content of" not in answer.body
+
+
+@pytest.mark.parametrize("tail", ["%A0", "%85", "%C3%A9%A0", "%C3%A0%A0", "%A0%A0", "%E2%85"])
+def test_no_name_is_told_shortened(host: MediaHost, tail: str) -> None:
+    name = urllib.parse.unquote_to_bytes(f"cut{tail}")
+    path = os.path.join(os.fsencode(host.directory), b"members", name)
+    with open(path, "wb") as file:
+        file.write(b"content of")
+    answer, seen = host.asked(f"/members/cut{tail}", X_Test_Answer="204")
+    assert (answer.status, seen) == (404, [])
+
+
+def test_the_app_is_asked_whether_and_not_whether_it_changed(host: MediaHost) -> None:
+    whole = host.get("/members/plain.png", X_Test_Answer="204")
+    etag, modified = str(whole.one("ETag")), str(whole.one("Last-Modified"))
+    for headers, status in (
+        ({"If_None_Match": etag}, 304),
+        ({"If_Modified_Since": modified}, 304),
+        ({"If_Match": etag}, 200),
+        ({"If_Match": '"another"'}, 412),
+        ({"If_Unmodified_Since": "Mon, 01 Jan 1990 00:00:00 GMT"}, 412),
+        ({"Range": "bytes=0-3"}, 206),
+        ({"Range": "bytes=0-3", "If_Range": '"another"'}, 200),
+        ({"Range": "bytes=999-"}, 416),
+    ):
+        answer, ((_path, told),) = host.asked("/members/plain.png", X_Test_Answer="204", **headers)
+        assert (answer.status, CONDITIONS & set(told)) == (status, set()), headers
 
 
 @pytest.mark.parametrize("access", ["members", "shared"])
@@ -361,6 +421,26 @@ def test_head_and_conditions_of_both(host: MediaHost, name: str) -> None:
         assert (part.status, part.body) == (206, whole.body[:4])
 
 
+@pytest.mark.parametrize("name", ["plain.png", "page.html"])
+def test_a_range_that_is_not_there_has_each_header_once(host: MediaHost, name: str) -> None:
+    for target in (f"/media/{name}", f"/former/{name}", f"/members/{name}", f"/shared/{name}"):
+        signed = host.sign(target)
+        answer = host.get(signed, X_Test_Answer="204", Range="bytes=999-")
+        assert (answer.status, answer.one("Content-Range")) == (
+            416,
+            f"bytes */{len(b'content of ' + name.encode())}",
+        )
+        for header, value in HEADERS.items():
+            assert answer.one(header) == value
+        expected = "no-referrer" if target.startswith("/shared/") else None
+        assert answer.one("Referrer-Policy") == expected
+        # It lets nobody in.
+        if target.startswith(("/members/", "/shared/")):
+            refused = host.get(target, X_Test_Answer="401", Range="bytes=999-")
+            assert refused.status in (401, 403)
+            assert refused.one("Content-Range") is None
+
+
 def test_without_the_key_no_link_is_taken() -> None:
     with tempfile.TemporaryDirectory(prefix="flaskworks-") as directory:
         os.chmod(directory, 0o755)
@@ -396,6 +476,38 @@ def test_all_of_it_below_a_prefix() -> None:
         assert host.get("/shop/documents/1", X_Test_Send=send).body == b"content of plain.png"
         assert host.get("/members/plain.png", X_Test_Answer="204").status == 404
         assert host.get("/shop" + send).status == 404
+
+
+@pytest.mark.parametrize("kind", [MembersHost, SignedHost])
+def test_a_main_area_and_its_former_urls_are_no_less_closed(kind: type[MediaHost]) -> None:
+    with media_host(kind=kind) as host:
+        (host.directory / "media/a.pdf").write_bytes(b"content of a.pdf")
+        for name, policy in (
+            ("a.pdf", _media_areas.PDF_POLICY),
+            ("plain.png", _media_areas.SANDBOX),
+            ("page.html", _media_areas.SANDBOX),
+        ):
+            for url in (f"/media/{name}", f"/former/{name}"):
+                target = host.sign(url)
+                whole = host.get(target, X_Test_Answer="204")
+                assert (whole.status, whole.body) == (200, b"content of " + name.encode())
+                for headers, status in (
+                    ({"If_None_Match": str(whole.one("ETag"))}, 304),
+                    ({"If_Modified_Since": str(whole.one("Last-Modified"))}, 304),
+                    ({"If_Match": '"another"'}, 412),
+                    ({"Range": "bytes=0-3"}, 206),
+                    ({"Range": "bytes=999-"}, 416),
+                ):
+                    answer = host.get(target, X_Test_Answer="204", **headers)
+                    assert answer.status == status
+                    for header, value in {**HEADERS, "Content-Security-Policy": policy}.items():
+                        assert answer.one(header) == value
+                    refused = host.get(url, X_Test_Answer="401", **headers)
+                    assert refused.status in (401, 403)
+                    assert b"content of" not in refused.body
+                _answer, seen = host.asked(target, X_Test_Answer="204")
+                told = [headers["X-Original-URI"] for _path, headers in seen]
+                assert told == ([url] if kind is MembersHost else [])
 
 
 @pytest.fixture(scope="module")

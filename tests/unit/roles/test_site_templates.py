@@ -161,6 +161,20 @@ class Host:
         return context.wrap_socket(stream, server_hostname=host)
 
 
+class HostOfYours(Host):
+    """The locations in a server block that somebody else keeps."""
+
+    def rendered(self, http2: str | None = None) -> str:
+        locations = rendered("locations.conf.j2", __flask_site={"settings": self.settings})
+        return f"""server {{
+    listen 80;
+    add_header X-Yours kept always;
+    error_page 404 /yours;
+    location = /yours {{ return 200 yours; }}
+    {locations}
+}}"""
+
+
 @contextlib.contextmanager
 def new_host(**changes: t.Any) -> t.Iterator[Host]:
     with tempfile.TemporaryDirectory(prefix="flaskworks-") as directory:
@@ -230,6 +244,9 @@ def test_a_foreign_name_is_led_to_no_foreign_place(host: Host) -> None:
         ("/media/b.pdf", MEDIA, 200, {}),
         ("/media/c.html", MEDIA, 200, {}),
         ("/media/a.png", MEDIA, 206, {"Range": "bytes=0-1"}),
+        ("/media/a.png", MEDIA, 416, {"Range": "bytes=999-"}),
+        ("/media/b.pdf", MEDIA, 416, {"Range": "bytes=999-"}),
+        ("/static/app.css", SITE, 416, {"Range": "bytes=999-"}),
         ("/media/none.png", MEDIA, 404, {}),
         ("/media/.env", MEDIA, 404, {}),
         ("/media/", MEDIA, 404, {}),
@@ -250,6 +267,46 @@ def test_a_304_has_it_too(host: Host) -> None:
         etag = host.ask(target, name).all("ETag")[0]
         answer = host.ask(target, name, If_None_Match=etag)
         assert (answer.status, answer.all("Strict-Transport-Security")) == (304, [HSTS])
+
+
+@pytest.mark.parametrize(
+    ("server", "pages"),
+    [
+        # The app's own, since whoever keeps the block may have none.
+        (None, ["max-age=1"]),
+        # Another app of ours has one in its block.
+        ("shop", []),
+    ],
+)
+def test_in_a_server_block_of_yours_no_page_loses_it(server: str | None, pages: list[str]) -> None:
+    changes = {
+        "flask_site_mode": "include",
+        "flask_site_proxy": True,
+        "flask_site_scheme": "https",
+        "flask_site_hsts_max_age_seconds": 31536000,
+        "flask_site_server": server,
+    }
+    with tempfile.TemporaryDirectory(prefix="flaskworks-") as directory:
+        os.chmod(directory, 0o755)
+        with HostOfYours(Path(directory).resolve(), **changes).served() as host:
+            size = LIMIT * 8
+            large = host.ask(
+                "/", port=80, method="POST", body=b"x" * size, Content_Length=str(size)
+            )
+            for answer in (host.ask("/", port=80), large):
+                assert b"the app's own page" in answer.body
+                assert answer.all("Strict-Transport-Security") == pages
+                # One of ours there would drop all of the block's.
+                assert answer.all("X-Yours") == ["kept"]
+            for target in ("/static/app.css", "/media/a.png"):
+                answer = host.ask(target, port=80)
+                assert answer.all("Strict-Transport-Security") == [HSTS]
+                # There Nginx itself adds them twice, and an error_page of ours would end yours.
+                answer = host.ask(target, port=80, Range="bytes=999-")
+                times = 2 if server is None else 1
+                assert answer.all("Strict-Transport-Security") == [HSTS] * times
+            missing = host.ask("/media/none.png", port=80)
+            assert (missing.body == b"yours") == (server is None)
 
 
 def test_the_media_domain_serves_public_media_and_nothing_else(host: Host) -> None:
@@ -301,6 +358,24 @@ def test_what_is_too_large_gets_the_apps_own_page(host: Host, target: str, size:
         assert answer.status == 413
         assert answer.body.startswith(b"the app's own page\nPOST")
         assert answer.all("Strict-Transport-Security") == [HSTS]
+
+
+def test_conditions_do_not_answer_for_what_is_too_large(host: Host) -> None:
+    conditions: dict[str, t.Any] = {
+        "If_Match": '"a"',
+        "If_Modified_Since": "Fri, 01 Jan 2100 00:00:00 GMT",
+        "If_None_Match": "*",
+        "If_Range": '"a"',
+        "If_Unmodified_Since": "Mon, 01 Jan 1990 00:00:00 GMT",
+        "Range": "bytes=0-1",
+    }
+    body = b"x" * LIMIT * 8
+    answer = host.ask("/", method="PUT", body=body, Content_Length=str(len(body)), **conditions)
+    assert answer.body.startswith(b"the app's own page\nPUT")
+    assert not re.search(rb"(?im)^(if-|range)", answer.body)
+    # Elsewhere they are the app's.
+    answer = host.ask("/", method="PUT", Content_Length="0", **conditions)
+    assert len(re.findall(rb"(?im)^(?:if-|range)", answer.body)) == len(conditions)
 
 
 def test_an_upload_url_has_its_own_limits() -> None:

@@ -108,7 +108,12 @@ class Host:
         }
         return {
             "app": {"name": "gallery"},
-            "site": {"mode": "server", "proxy": False, "strict_transport_security": None},
+            "site": {
+                "mode": "server",
+                "proxy": False,
+                "strict_transport_security": None,
+                "is_in_our_server_block": True,
+            },
             "static": {
                 "mounts": [mount],
                 "root": str(self.root),
@@ -194,6 +199,9 @@ def test_head_revalidation_and_ranges_work_of_both_trees(host: Host, target: str
     assert host.get(target, If_None_Match='"0-0"').status == 200
     part = host.get(target, Range="bytes=2-5")
     assert (part.status, part.body) == (206, whole.body[2:6])
+    beyond = host.get(target, Range="bytes=99999999-")
+    assert (beyond.status, beyond.one("Content-Range")) == (416, f"bytes */{len(whole.body)}")
+    assert beyond.one("X-Content-Type-Options") == "nosniff"
 
 
 @pytest.mark.parametrize(

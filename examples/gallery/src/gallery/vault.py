@@ -98,7 +98,8 @@ def share(root: Path, path: Path, name: str, expires_at: int) -> str:
         for folder in root.iterdir():
             match = SHARED.fullmatch(folder.name)
             if match and int(match[1]) < time.time():
-                shutil.rmtree(folder)
+                # Another worker may be at it, too. Nginx sends nothing of it any more.
+                shutil.rmtree(folder, ignore_errors=True)
         with open(path, "rb") as stream:
             return publish(root, f"{expires_at}-{secrets.token_hex(16)}", stream, name)
 

@@ -30,6 +30,18 @@ REPLACED = (
     "last-modified",
 )
 
+# Nginx has them too, and judges them by the file. A 304 or 412 of the app's would be about another
+# ETag, and have none of the headers that protect, not even in a cache that already has them:
+# https://www.rfc-editor.org/rfc/rfc9111#section-4.3.4
+JUDGED_BY_NGINX = (
+    "HTTP_IF_MATCH",
+    "HTTP_IF_MODIFIED_SINCE",
+    "HTTP_IF_NONE_MATCH",
+    "HTTP_IF_RANGE",
+    "HTTP_IF_UNMODIFIED_SINCE",
+    "HTTP_RANGE",
+)
+
 BLOCK_BYTES = 64 * 1024
 
 Headers = list[tuple[str, str]]
@@ -37,9 +49,11 @@ Headers = list[tuple[str, str]]
 
 def init_app(app: Flask) -> None:
     """Use it if ``MEDIA_AREAS`` has an area whose ``access`` is ``accel``."""
-    areas = [
-        area for area in (app.config.get("MEDIA_AREAS") or {}).values() if area["access"] == "accel"
-    ]
+    areas = {
+        url: area
+        for url, area in (app.config.get("MEDIA_AREAS") or {}).items()
+        if area["access"] == "accel"
+    }
     if areas:
         app.config["USE_X_SENDFILE"] = True
         app.wsgi_app = XAccelRedirect(app.wsgi_app, areas)  # type: ignore[method-assign]
@@ -48,13 +62,15 @@ def init_app(app: Flask) -> None:
 class XAccelRedirect:
     """WSGI middleware that turns ``X-Sendfile`` into ``X-Accel-Redirect``.
 
-    :param areas: each with ``root``, ``accel_location``, ``cache_control``, and ``inline_types``,
-        outside of which every file becomes a download.
+    :param areas: by URL, each with ``root``, ``accel_location``, ``cache_control``, and
+        ``inline_types``, outside of which every file becomes a download; ``accel_pdf_location``
+        is where Nginx sends the same files without a sandbox, in which no viewer shows PDF.
     """
 
-    def __init__(self, app: WSGIApplication, areas: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, app: WSGIApplication, areas: Mapping[str, Mapping[str, Any]]) -> None:
         self.app = app
-        self.areas = list(areas)
+        self.urls = tuple(areas)
+        self.areas = list(areas.values())
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         bodies: list[Iterable[bytes]] = []
@@ -67,6 +83,10 @@ class XAccelRedirect:
                 bodies[:] = [body]
             return start_response(status, headers, exc_info)
 
+        reads = environ["REQUEST_METHOD"] in ("GET", "HEAD")
+        if reads and environ.get("PATH_INFO", "").startswith(self.urls):
+            for name in JUDGED_BY_NGINX:
+                environ.pop(name, None)
         answer = self.app(environ, start)
         if not bodies:
             return answer
@@ -100,10 +120,13 @@ def _redirected(headers: Headers, area: Mapping[str, Any], name: str) -> Headers
         parameters = found.get("content-disposition", "").partition(";")[1:]
         kept = [pair for pair in kept if pair[0].lower() != "content-disposition"]
         kept.append(("Content-Disposition", "attachment" + "".join(parameters)))
+    location = area["accel_location"]
+    if media_type == "application/pdf" and media_type in area["inline_types"]:
+        location = area.get("accel_pdf_location") or location
     return [
         *kept,
         # Nginx reads it as a URL: an unescaped '%' or '?' in a name would make it another's.
-        ("X-Accel-Redirect", area["accel_location"] + quote(os.fsencode(name))),
+        ("X-Accel-Redirect", location + quote(os.fsencode(name))),
         ("Cache-Control", area["cache_control"]),
         ("Content-Length", "0"),
     ]

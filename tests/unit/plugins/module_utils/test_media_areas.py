@@ -293,7 +293,12 @@ def test_the_app_is_told_of_its_areas() -> None:
     assert told["/documents/"]["accel_location"] == "/_gallery_accel/documents/"
     assert told["/documents/"]["cache_control"] == "private, no-cache"
     assert "image/png" in told["/documents/"]["inline_types"]
+    assert "accel_pdf_location" not in told["/documents/"]
     assert _media_areas.env(description()) is None
+    pdf = {"flask_media_inline_types": {"application/pdf": ["pdf"]}}
+    told = _media_areas.env(description(**ACCESS, **pdf)) or {}
+    assert told["/documents/"]["accel_pdf_location"] == "/_gallery_accel_pdf/documents/"
+    assert {"accel_location", "accel_pdf_location"}.isdisjoint(told["/members/"])
 
 
 def root_on_a_host(**facts: t.Any) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import typing as t
 from pathlib import Path
@@ -436,6 +437,65 @@ def test_the_mark_is_no_link_of_somebody_elses(on_host: OnHost) -> None:
         host.apply()
         assert not target.exists()
         assert not (host.volume / ".flask_media_gallery").is_symlink()
+
+    on_host(run)
+
+
+@pytest.mark.parametrize("name", [".flask_media_gallery", ".flask_media_gallery.new"])
+def test_a_directory_in_the_place_of_the_mark_is_named(on_host: OnHost, name: str) -> None:
+    def run(host: Host) -> None:
+        (host.volume / name).mkdir()
+        with pytest.raises(MediaMountError, match=rf"media/{name}, .* Move that directory away"):
+            host.apply()
+        assert os.listdir(host.volume) == [name]
+        (host.volume / name).rmdir()
+        host.apply()
+        assert host.plan() == []
+
+    on_host(run)
+
+
+def test_a_mark_that_the_app_has_replaced_is_named(on_host: OnHost) -> None:
+    def run(host: Host) -> None:
+        host.apply()
+        mark = host.volume / ".flask_media_gallery"
+        for put in (mark.mkdir, lambda: mark.symlink_to("/etc/passwd"), lambda: os.mkfifo(mark)):
+            mark.unlink()
+            put()
+            with pytest.raises(MediaMountError, match=r"is no regular file.* Move it away"):
+                host.plan()
+            mark.rename(host.volume / "away")
+            # What the message says
+            mark.touch()
+            assert host.plan() == []
+            os.system(f"rm -rf {host.volume}/away")
+
+    on_host(run)
+
+
+def test_a_mount_full_of_directories_of_that_name_takes_no_descriptors(on_host: OnHost) -> None:
+    def run(host: Host) -> None:
+        host.apply()
+        for number in range(20):
+            (host.volume / f".flask_media_{number}").mkdir()
+        before = os.listdir("/proc/self/fd")
+        assert host.plan() == []
+        assert len(os.listdir("/proc/self/fd")) == len(before)
+
+    on_host(run)
+
+
+def test_a_disk_without_room_for_the_mark_keeps_no_half_of_it(
+    on_host: OnHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def run(host: Host) -> None:
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(MediaMountError, match=r"No space left on device\. Make room"):
+            host.apply()
+        assert os.listdir(host.volume) == []
 
     on_host(run)
 

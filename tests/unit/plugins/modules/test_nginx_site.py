@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import os
 import select
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import typing as t
 from pathlib import Path
@@ -20,6 +22,8 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _nginx_site,
     _nginx_tree,
 )
+
+from tests.unit.plugins.conftest import COLLECTION_PARENT
 
 if t.TYPE_CHECKING:
     from tests.unit.plugins.conftest import Module
@@ -491,6 +495,106 @@ def test_attributes_alone_change(host: Host) -> None:
     assert not host.site("conf.d/a.conf", content, mode="0600")["changed"]
 
 
+# Runs a module, and notes the mode of each file at each of Python's audit events, which come before
+# whatever changes one (docs.python.org, "Audit events table").
+WATCHED = """
+import os, runpy, sys
+name, notes, *files = sys.argv[2:]
+sys.argv[2:] = []
+notes = os.open(notes, os.O_WRONLY | os.O_CREAT)
+def watch(event, arguments):
+    for file in files:
+        try:
+            os.write(notes, f"{os.lstat(file).st_mode & 0o777:04o} {file}\\n".encode())
+        except FileNotFoundError:
+            pass
+sys.addaudithook(watch)
+runpy.run_module(name, run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("before", ["new", "old"])
+def test_a_secret_is_readable_by_root_alone_from_its_first_moment(
+    host: Host, tmp_path: Path, before: str
+) -> None:
+    path = host.path("conf.d/key.conf")
+    if before == "old":
+        host.site("conf.d/key.conf", "# old key\n", mode="0600")
+    arguments = {"path": path, "content": "# a key\n", "mode": "0600", "nginx": str(host.binary)}
+    (tmp_path / "arguments.json").write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
+    names = ("key.conf", ".key.conf.new", ".key.conf.previous")
+    files = [host.path(f"conf.d/{name}") for name in names]
+    module = "ansible_collections.flaskworks.static_media.plugins.modules.nginx_site"
+    finished = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            WATCHED,
+            tmp_path / "arguments.json",
+            module,
+            tmp_path / "notes",
+            *files,
+        ],
+        env={**os.environ, "PYTHONPATH": str(COLLECTION_PARENT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    notes = {tuple(line.split()) for line in (tmp_path / "notes").read_text().splitlines()}
+    assert ("0600", files[0]) in notes and ("0600", files[1]) in notes
+    # The link of what had no file before is no secret.
+    assert {mode for mode, _file in notes} <= {"0600", *(["0777"] if before == "new" else [])}
+    assert not any(mode == "0777" and file != files[2] for mode, file in notes)
+
+
+def test_what_was_there_is_kept_readable_by_no_more_users(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = host.conf / "conf.d/key.conf"
+    target.write_text("# old key")
+    target.chmod(0o600)
+    os.chown(target, 61001, 61002)
+    modes: list[int] = []
+    copystat = shutil.copystat
+
+    def no_link(*_arguments: t.Any, **_more: t.Any) -> None:
+        raise PermissionError
+
+    def noted(source: str, copy: str, **more: t.Any) -> None:
+        modes.append(os.stat(copy).st_mode & 0o777)
+        copystat(source, copy, **more)
+
+    monkeypatch.setattr(os, "link", no_link)
+    monkeypatch.setattr(shutil, "copystat", noted)
+    undo = _nginx_site.Undo(str(target))
+    undo.begin()
+    facts = os.stat(undo.path)
+    assert modes == [0o600]
+    assert (facts.st_mode & 0o777, facts.st_uid, facts.st_gid) == (0o600, 61001, 61002)
+    target.write_text("# new key")
+    undo.restore()
+    assert target.read_text() == "# old key"
+    assert os.listdir(target.parent) == ["key.conf"]
+
+
+def test_the_tree_that_is_tested_is_readable_by_root_alone(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[int] = []
+    test = _nginx_tree.Stage.test
+
+    def noted(stage: _nginx_tree.Stage) -> _nginx_tree.Verdict:
+        verdict = test(stage)
+        modes.append(Path(stage._directory).parent.stat().st_mode & 0o777)
+        return verdict
+
+    monkeypatch.setattr(_nginx_tree.Stage, "test", noted)
+    build = _nginx_tree.read_build(str(host.binary))
+    _nginx_site.Site(build, _nginx_tree.Change(host.path("conf.d/a.conf"), b"# a"), "http").plan()
+    assert modes == [0o700]
+
+
 @pytest.mark.parametrize(
     "attribute", [{"owner": "nobody-of-that-name"}, {"group": "none"}, {"mode": "rw"}]
 )
@@ -512,6 +616,7 @@ def test_a_file_that_can_not_be_written_leaves_nothing_behind(host: Host) -> Non
     )
 
     def full(content: bytes) -> None:
+        Path(site.temporary_file).touch()
         raise OSError("No space left on device")
 
     with pytest.raises(OSError, match="No space left"):

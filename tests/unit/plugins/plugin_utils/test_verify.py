@@ -43,7 +43,13 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
             "url": "/media/",
             "areas": [
                 area("/media/", prefix),
-                area("/documents/", prefix, "accel", "/_gallery_accel/documents/"),
+                area(
+                    "/documents/",
+                    prefix,
+                    "accel",
+                    "/_gallery_accel/documents/",
+                    "/_gallery_accel_pdf/documents/",
+                ),
                 area("/members/", prefix, "auth_request", "/_gallery_auth/members/"),
                 area("/shared/", prefix, "signed"),
             ],
@@ -153,17 +159,25 @@ def healthy(prefix: str = "/") -> dict[str, t.Any]:
         "app_access": [access(MEDIA)],
         "static_access": [access(STATIC)],
         "nginx_access": [access(STATIC), access(MEDIA, checked=3)],
+        "private_access": [
+            {"item": placed, "paths": [access(f"{MEDIA}/flask-verify-1.txt")]} for placed in private
+        ],
     }
 
 
 def area(
-    url: str, prefix: str = "/", access: str = "public", internal: str | None = None
+    url: str,
+    prefix: str = "/",
+    access: str = "public",
+    internal: str | None = None,
+    pdf: str | None = None,
 ) -> dict[str, t.Any]:
     return {
         "url": url,
         "location": prefix + url[1:],
         "access": access,
         "internal_location": internal,
+        "internal_pdf_location": pdf,
         "is_main": url == "/media/",
         "is_on_media_domain": False,
     }

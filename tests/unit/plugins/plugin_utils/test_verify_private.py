@@ -7,7 +7,7 @@ import typing as t
 import pytest
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _verify
 
-from tests.unit.plugins.plugin_utils.test_verify import area, healthy, judge
+from tests.unit.plugins.plugin_utils.test_verify import access, area, blocked, healthy, judge
 
 
 def asked(evidence: dict[str, t.Any], path: str) -> dict[str, t.Any]:
@@ -35,6 +35,7 @@ def test_each_area_and_each_internal_location_is_asked_for() -> None:
     for path in (
         "/shop/documents/flask-verify-1.txt 401",
         "/_gallery_accel/documents/flask-verify-1.txt 404",
+        "/_gallery_accel_pdf/documents/flask-verify-1.txt 404",
         "/shop/members/flask-verify-1.txt 401",
         "/_gallery_auth/members/ 404",
         "/shop/shared/flask-verify-1.txt 401",
@@ -65,7 +66,10 @@ def test_an_app_that_answers_by_a_login_page_is_right() -> None:
     assert check(judge(evidence))["status"] == "pass"
 
 
-@pytest.mark.parametrize("location", ["/_gallery_accel/documents/", "/_gallery_auth/members/"])
+@pytest.mark.parametrize(
+    "location",
+    ["/_gallery_accel/documents/", "/_gallery_accel_pdf/documents/", "/_gallery_auth/members/"],
+)
 @pytest.mark.parametrize("status", [200, 204, 401, 403, 502])
 def test_an_internal_location_that_answers_is_found(location: str, status: int) -> None:
     evidence = healthy()
@@ -91,6 +95,37 @@ def test_an_area_without_a_canary_is_not_proven() -> None:
     assert "no canary could be placed for /shared/" in check(report)["evidence"]
 
 
+def unreadable(evidence: dict[str, t.Any], url: str) -> None:
+    for result in evidence["private_access"]:
+        if result["item"]["item"]["url"] == url:
+            canary = "/var/www/gallery/shared/flask-verify-1.txt"
+            result["paths"] = [blocked(canary, canary, "not-readable")]
+
+
+def test_an_area_whose_canary_nginx_can_not_read_is_not_proven() -> None:
+    evidence = healthy()
+    unreadable(evidence, "/shared/")
+    found = check(judge(evidence))
+    assert found["status"] == "skip"
+    assert "www-data can't read the canary of /shared/: not-readable at" in found["evidence"]
+    assert "/members/" not in found["evidence"]
+
+
+def test_an_area_that_answers_is_found_though_another_is_not_proven() -> None:
+    evidence = healthy()
+    unreadable(evidence, "/shared/")
+    asked(evidence, "/members/").update(status=200)
+    report = judge(evidence)
+    assert check(report)["status"] == "fail"
+    assert findings(report) == [("auth-bypassed", "/members/")]
+
+
+def test_where_the_kernel_was_not_asked_nothing_is_proven() -> None:
+    evidence = healthy()
+    evidence["private_access"] = []
+    assert check(judge(evidence))["status"] == "skip"
+
+
 def test_with_public_areas_alone_there_is_nothing_to_prove() -> None:
     evidence = healthy()
     evidence["settings"]["media"]["areas"] = [area("/media/")]
@@ -102,6 +137,7 @@ def test_a_private_main_area_is_not_expected_to_answer() -> None:
     main = area("/media/", access="signed")
     evidence["settings"]["media"]["areas"] = [main]
     private = [{**evidence["canary"], "item": main}]
+    evidence["private_access"] = [{"item": private[0], "paths": [access("/x")]}]
     asked_for = _verify.requests(
         evidence["settings"], evidence["static"], evidence["canary"], private
     )
