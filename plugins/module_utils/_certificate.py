@@ -13,9 +13,7 @@ certificate itself as what is trusted, so that an authority that this host doesn
 from __future__ import annotations
 
 import dataclasses
-import grp
 import os
-import pwd
 import shutil
 import ssl
 import stat
@@ -23,6 +21,8 @@ import subprocess
 import tempfile
 import time
 import typing as t
+
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _names
 
 # Of OpenSSL; Python has a name for it from 3.10 on: docs.openssl.org, X509_VERIFY_PARAM_set_flags
 _PARTIAL_CHAIN = 0x80000
@@ -150,26 +150,12 @@ def readers(status: os.stat_result) -> str | None:
     """Return who besides root can read a file, by its owner and mode."""
     found = []
     if status.st_uid != 0:
-        found.append(f"its owner {_user_name(status.st_uid)}")
+        found.append(f"its owner {_names.user_name(status.st_uid)}")
     if status.st_gid != 0 and status.st_mode & stat.S_IRGRP:
-        found.append(f"the group {_group_name(status.st_gid)}")
+        found.append(f"the group {_names.group_name(status.st_gid)}")
     if status.st_mode & stat.S_IROTH:
         found.append("everybody")
     return f"{', '.join(found)}; mode {stat.S_IMODE(status.st_mode):04o}" if found else None
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group_name(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
 
 
 def described(certificate: str, key: str, names: t.Sequence[str]) -> dict[str, t.Any]:
