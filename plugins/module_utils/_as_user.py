@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import grp
 import json
 import os
 import pwd
@@ -21,6 +20,8 @@ import subprocess
 import sys
 import time
 import typing as t
+
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _names
 
 UMASK = 0o027
 # Everything else of root's environment stays with root.
@@ -94,22 +95,6 @@ def exists(name: str) -> bool:
     return True
 
 
-def user_name(uid: int) -> str:
-    """Return the name of a uid, or its number where it has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def group_name(gid: int) -> str:
-    """Return the name of a gid, or its number where it has none."""
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
-
-
 def require_switch(who: Account) -> bool:
     """Return whether ids have to be changed to act as this user.
 
@@ -120,7 +105,7 @@ def require_switch(who: Account) -> bool:
     if os.geteuid() == who.uid:
         return False
     raise AsUserError(
-        f"User {user_name(os.geteuid())} can't act as {who.name}: only root can. "
+        f"User {_names.user_name(os.geteuid())} can't act as {who.name}: only root can. "
         f"Set 'become: true' on the task, or connect as {who.name}."
     )
 
@@ -197,7 +182,7 @@ def call(
     with open(reader, "rb") as pipe:
         raw = pipe.read()
     _unused, status = os.waitpid(child, 0)
-    name = who.name if who else user_name(os.geteuid())
+    name = who.name if who else _names.user_name(os.geteuid())
     try:
         answer = json.loads(raw)
     except ValueError:

@@ -22,7 +22,7 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _names
 
 # Of OpenSSL; Python has a name for it from 3.10 on: docs.openssl.org, X509_VERIFY_PARAM_set_flags
 PARTIAL_CHAIN = 0x80000
@@ -150,9 +150,9 @@ def readers(status: os.stat_result) -> str | None:
     """Return who besides root can read a file, by its owner and mode."""
     found = []
     if status.st_uid != 0:
-        found.append(f"its owner {_as_user.user_name(status.st_uid)}")
+        found.append(f"its owner {_names.user_name(status.st_uid)}")
     if status.st_gid != 0 and status.st_mode & stat.S_IRGRP:
-        found.append(f"the group {_as_user.group_name(status.st_gid)}")
+        found.append(f"the group {_names.group_name(status.st_gid)}")
     if status.st_mode & stat.S_IROTH:
         found.append("everybody")
     return f"{', '.join(found)}; mode {stat.S_IMODE(status.st_mode):04o}" if found else None

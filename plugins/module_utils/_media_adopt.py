@@ -44,10 +44,10 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._media_sou
     SourceError,
     UnsettledError,
 )
+from ansible_collections.flaskworks.static_media.plugins.module_utils._names import printable
 from ansible_collections.flaskworks.static_media.plugins.module_utils._static_tree import (
     PublishError,
     Tree,
-    printable,
 )
 
 BLOCK_BYTES = 1 << 20

@@ -23,6 +23,7 @@ import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _as_user,
+    _names,
     _path_access,
     _process,
 )
@@ -98,8 +99,8 @@ def place(
         "path": os.path.join(directory, name),
         "content": content,
         "sha256": hashlib.sha256(content.encode("ascii")).hexdigest(),
-        "owner": _as_user.user_name(owner),
-        "group": _as_user.group_name(group),
+        "owner": _names.user_name(owner),
+        "group": _names.group_name(group),
     }
 
 

@@ -26,7 +26,7 @@ import typing as t
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _as_user,
     _host,
-    _path_access,
+    _mounts,
 )
 
 FSTAB = "/etc/fstab"
@@ -155,7 +155,7 @@ def parse_mounts(text: str) -> t.Iterator[tuple[str, Mount]]:
     for line in text.split("\n"):
         if line:
             fields = line.split(" ")
-            facts = _path_access.parse_mount(line)
+            facts = _mounts.parse_mount(line)
             options = set(facts["options"]) - {"rw"}
             yield (
                 facts["mount_point"],

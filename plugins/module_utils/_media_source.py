@@ -28,15 +28,18 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _as_user,
+    _names,
+)
 from ansible_collections.flaskworks.static_media.plugins.module_utils._media_mount import (
     SENTINEL_PREFIX,
 )
+from ansible_collections.flaskworks.static_media.plugins.module_utils._names import printable
 from ansible_collections.flaskworks.static_media.plugins.module_utils._static_tree import (
     PublishError,
     Rights,
     Tree,
-    printable,
 )
 
 CONTAINER = re.compile(r"container:(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]*):(?P<path>/.*)\Z", re.DOTALL)
@@ -131,7 +134,7 @@ class Directory(Source):
 
     def __init__(self, path: str, reader: _as_user.Account | None) -> None:
         self.text = path
-        self._reader = reader.name if reader else _as_user.user_name(os.geteuid())
+        self._reader = reader.name if reader else _names.user_name(os.geteuid())
         self._rights = Rights(reader)
         with self._explained(), self._rights:
             self._tree = Tree(path)

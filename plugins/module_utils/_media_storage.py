@@ -13,6 +13,7 @@ import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _as_user,
+    _mounts,
     _nginx_modules,
     _nginx_process,
     _nginx_tree,
@@ -30,7 +31,7 @@ def room(path: str) -> Facts:
     File systems that make inodes as they are needed count none: both numbers are 0 then.
     """
     numbers = os.statvfs(path)
-    mount = _path_access.file_system(os.path.realpath(path), _path_access.mounts())
+    mount = _mounts.file_system(os.path.realpath(path), _mounts.mounts())
     return {
         "mount_point": mount["mount_point"] if mount else "/",
         "total_bytes": numbers.f_blocks * numbers.f_frsize,

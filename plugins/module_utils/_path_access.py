@@ -19,11 +19,15 @@ import errno
 import heapq
 import os
 import stat
-import struct
 import time
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _acl,
+    _as_user,
+    _mounts,
+    _names,
+)
 
 WANTS = ("traverse", "list", "read", "write")
 ACL_ATTRIBUTE = "system.posix_acl_access"
@@ -38,30 +42,9 @@ LOOKS_SHOWN = 50
 
 Facts = dict[str, t.Any]
 
-# include/uapi/linux/posix_acl.h and posix_acl_xattr.h
-_ACL_VERSION = 2
-_USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
-_ACL_NAMES = {
-    _USER_OBJ: "user",
-    _USER: "user",
-    _GROUP_OBJ: "group",
-    _GROUP: "group",
-    _MASK: "mask",
-    _OTHER: "other",
-}
-
 
 class PathAccessError(Exception):
     """A question that can't be asked."""
-
-
-@dataclasses.dataclass(frozen=True)
-class AclEntry:
-    """An entry of a POSIX ACL (acl(5)); ``permissions`` is a number of three bits."""
-
-    tag: int
-    permissions: int
-    id: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +84,11 @@ def ask(
     :raises _as_user.AsUserError: when the user's or the process's place can't be taken.
     """
     if process_id is None:
-        return _ask_in(None, who, questions, sample_files, mounts())
+        return _ask_in(None, who, questions, sample_files, _mounts.mounts())
     with _as_user.view_of(process_id) as view:
-        return _ask_in(view, who, questions, sample_files, mounts(f"/proc/{process_id}/mountinfo"))
+        return _ask_in(
+            view, who, questions, sample_files, _mounts.mounts(f"/proc/{process_id}/mountinfo")
+        )
 
 
 def _ask_in(
@@ -346,72 +331,55 @@ def reason(who: _as_user.Account, want: str, code: int | None, facts: Facts, sel
     if code != errno.EACCES or facts["mode"] is None or want in ("reach", "follow"):
         return refusal
     needed = _NEEDED.get(want) or (3 if facts["is_directory"] else 2)
-    entries = [AclEntry(*entry) for entry in facts["acl_entries"]]
+    entries = [_acl.AclEntry(*entry) for entry in facts["acl_entries"]]
     if not entries:
         entries = _entries_of_mode(int(facts["mode"], 8))
     owner, group = facts["uid"], facts["gid"]
     if _permits(entries, who, owner, group, needed):
         return "selinux-label" if selinux else refusal
-    unmasked = [entry for entry in entries if entry.tag != _MASK]
+    unmasked = [entry for entry in entries if entry.tag != _acl.MASK]
     if _permits(unmasked, who, owner, group, needed):
         return "acl-mask"
     return refusal
 
 
 def _permits(
-    entries: t.Sequence[AclEntry], who: _as_user.Account, owner: int, group: int, needed: int
+    entries: t.Sequence[_acl.AclEntry], who: _as_user.Account, owner: int, group: int, needed: int
 ) -> bool:
     """The access check algorithm of acl(5), as Linux has it."""
-    mask = next((entry.permissions for entry in entries if entry.tag == _MASK), 7)
+    mask = next((entry.permissions for entry in entries if entry.tag == _acl.MASK), 7)
     if mask == 0:
         # An ACL with an empty mask isn't looked at, only the mode (fs/namei.c,
         # acl_permission_check): whom it names counts among the others then.
-        entries = [entry for entry in entries if entry.tag not in (_USER, _GROUP)]
+        entries = [entry for entry in entries if entry.tag not in (_acl.USER, _acl.GROUP)]
 
-    def grants(entry: AclEntry, limit: int = 7) -> bool:
+    def grants(entry: _acl.AclEntry, limit: int = 7) -> bool:
         return entry.permissions & limit & needed == needed
 
-    def of(*tags: int) -> list[AclEntry]:
+    def of(*tags: int) -> list[_acl.AclEntry]:
         return [entry for entry in entries if entry.tag in tags]
 
     if who.uid == owner:
-        return any(grants(entry) for entry in of(_USER_OBJ))
-    named = [entry for entry in of(_USER) if entry.id == who.uid]
+        return any(grants(entry) for entry in of(_acl.USER_OBJ))
+    named = [entry for entry in of(_acl.USER) if entry.id == who.uid]
     if named:
         return grants(named[0], mask)
     groups = {who.gid, *who.groups}
     matching = [
         entry
-        for entry in of(_GROUP_OBJ, _GROUP)
-        if (group if entry.tag == _GROUP_OBJ else entry.id) in groups
+        for entry in of(_acl.GROUP_OBJ, _acl.GROUP)
+        if (group if entry.tag == _acl.GROUP_OBJ else entry.id) in groups
     ]
     if matching:
         return any(grants(entry, mask) for entry in matching)
-    return any(grants(entry) for entry in of(_OTHER))
+    return any(grants(entry) for entry in of(_acl.OTHER))
 
 
-def _entries_of_mode(mode: int) -> list[AclEntry]:
+def _entries_of_mode(mode: int) -> list[_acl.AclEntry]:
     return [
-        AclEntry(tag, mode >> shift & 7, 0)
-        for tag, shift in ((_USER_OBJ, 6), (_GROUP_OBJ, 3), (_OTHER, 0))
+        _acl.AclEntry(tag, mode >> shift & 7, 0)
+        for tag, shift in ((_acl.USER_OBJ, 6), (_acl.GROUP_OBJ, 3), (_acl.OTHER, 0))
     ]
-
-
-def decode_acl(raw: bytes) -> list[AclEntry]:
-    """Decode the extended attribute in which the kernel keeps an ACL.
-
-    :raises ValueError: when it is none.
-    """
-    if len(raw) < 4 or (len(raw) - 4) % 8:
-        raise ValueError(f"an ACL can't be {len(raw)} bytes long")
-    (version,) = struct.unpack_from("<I", raw)
-    if version != _ACL_VERSION:
-        raise ValueError(f"unknown ACL version {version}")
-    entries = [AclEntry(*fields) for fields in struct.iter_unpack("<HHI", raw[4:])]
-    for entry in entries:
-        if entry.tag not in _ACL_NAMES:
-            raise ValueError(f"unknown ACL tag {entry.tag:#x}")
-    return entries
 
 
 def permission_text(permissions: int) -> str:
@@ -421,9 +389,9 @@ def permission_text(permissions: int) -> str:
     )
 
 
-def _read_acl(path: str) -> list[AclEntry]:
+def _read_acl(path: str) -> list[_acl.AclEntry]:
     try:
-        return decode_acl(os.getxattr(path, ACL_ATTRIBUTE))
+        return _acl.decode_acl(os.getxattr(path, ACL_ATTRIBUTE))
     except (OSError, ValueError):
         # None set, or a file system that keeps none.
         return []
@@ -451,7 +419,7 @@ def _component(path: str) -> Facts:
         gid=status.st_gid,
         is_symlink=link,
         is_directory=stat.S_ISDIR(status.st_mode),
-        acl_entries=[] if link else [dataclasses.astuple(entry) for entry in _read_acl(path)],
+        acl_entries=[] if link else [tuple(entry) for entry in _read_acl(path)],
     )
     return facts
 
@@ -460,26 +428,27 @@ def _named(facts: Facts) -> Facts:
     """Add names for ids, and an ACL's text. Runs outside any view, where the names are known."""
     if "uid" in facts:
         known = facts["uid"] is not None
-        facts["owner"] = _as_user.user_name(facts["uid"]) if known else None
-        facts["group"] = _as_user.group_name(facts["gid"]) if known else None
+        facts["owner"] = _names.user_name(facts["uid"]) if known else None
+        facts["group"] = _names.group_name(facts["gid"]) if known else None
     if "acl_entries" in facts:
-        entries = [AclEntry(*entry) for entry in facts.pop("acl_entries")]
+        entries = [_acl.AclEntry(*entry) for entry in facts.pop("acl_entries")]
         facts["acl"] = [_acl_text(entry) for entry in entries]
         facts["acl_mask"] = next(
-            (permission_text(entry.permissions) for entry in entries if entry.tag == _MASK), None
+            (permission_text(entry.permissions) for entry in entries if entry.tag == _acl.MASK),
+            None,
         )
     if facts.get("blocked_by"):
         facts["blocked_by"] = _named(facts["blocked_by"])
     return facts
 
 
-def _acl_text(entry: AclEntry) -> str:
+def _acl_text(entry: _acl.AclEntry) -> str:
     name = ""
-    if entry.tag == _USER:
-        name = _as_user.user_name(entry.id)
-    elif entry.tag == _GROUP:
-        name = _as_user.group_name(entry.id)
-    return f"{_ACL_NAMES[entry.tag]}:{name}:{permission_text(entry.permissions)}"
+    if entry.tag == _acl.USER:
+        name = _names.user_name(entry.id)
+    elif entry.tag == _acl.GROUP:
+        name = _names.group_name(entry.id)
+    return f"{_acl.NAMES[entry.tag]}:{name}:{permission_text(entry.permissions)}"
 
 
 def _selinux_enforces() -> bool:
@@ -520,7 +489,7 @@ def _describe(paths: t.Sequence[str], sample_files: int, table: list[Facts]) -> 
             )
         while not os.path.lexists(existing) and existing != "/":
             existing = os.path.dirname(existing)
-        facts["filesystem"] = file_system(existing, table)
+        facts["filesystem"] = _mounts.file_system(existing, table)
         try:
             room = os.statvfs(existing)
         except OSError:
@@ -615,45 +584,3 @@ def _looks(counted: t.Mapping[tuple[int, int, int], list[t.Any]]) -> list[Facts]
 
 def _sorted(newest: t.Iterable[tuple[float, str]]) -> list[str]:
     return [path for _unused, path in sorted(newest, reverse=True)]
-
-
-def mounts(path: str = "/proc/self/mountinfo") -> list[Facts]:
-    """Read the mounts of a process (proc_pid_mountinfo(5)), in the order they were made."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
-            return [parse_mount(line) for line in lines]
-    except OSError:
-        return []
-
-
-def parse_mount(line: str) -> Facts:
-    """Parse a line of mountinfo."""
-    # Other blanks may be part of a name.
-    fields = line.rstrip("\n").split(" ")
-    separator = fields.index("-", 6)
-    options = fields[5].split(",")
-    return {
-        "mount_point": _unescape(fields[4]),
-        "fstype": fields[separator + 1],
-        "device": _unescape(fields[separator + 2]),
-        "options": options,
-        "read_only": "ro" in options or "ro" in fields[separator + 3].split(","),
-    }
-
-
-def _unescape(text: str) -> str:
-    # Blank, tab, line feed and backslash are written as octal numbers.
-    for character in " \t\n\\":
-        text = text.replace(f"\\{ord(character):03o}", character)
-    return text
-
-
-def file_system(path: str, table: t.Sequence[Facts]) -> Facts | None:
-    """Return the mount that a path without links lies on; of mounts over each other, the upper."""
-    best: Facts | None = None
-    for mount in table:
-        point = mount["mount_point"].rstrip("/")
-        covers = path == point or path.startswith(point + "/")
-        if covers and (best is None or len(point) >= len(best["mount_point"].rstrip("/"))):
-            best = mount
-    return best

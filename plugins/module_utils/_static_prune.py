@@ -23,6 +23,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _precompress,
     _static_records,
 )
+from ansible_collections.flaskworks.static_media.plugins.module_utils._names import printable
 from ansible_collections.flaskworks.static_media.plugins.module_utils._static_records import (
     Entry,
     Record,
@@ -37,7 +38,6 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._static_re
 from ansible_collections.flaskworks.static_media.plugins.module_utils._static_tree import (
     PublishError,
     Tree,
-    printable,
 )
 
 

@@ -19,9 +19,9 @@ import os
 import re
 import typing as t
 
+from ansible_collections.flaskworks.static_media.plugins.module_utils._names import printable
 from ansible_collections.flaskworks.static_media.plugins.module_utils._static_tree import (
     PublishError,
-    printable,
 )
 
 DIRECTORY = ".releases"

@@ -33,6 +33,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _precompress,
     _static_records,
 )
+from ansible_collections.flaskworks.static_media.plugins.module_utils._names import printable
 from ansible_collections.flaskworks.static_media.plugins.module_utils._static_records import (
     Entry,
     Record,
@@ -42,7 +43,6 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._static_tr
     Sources,
     Tree,
     link_problem,
-    printable,
     several,
 )
 

@@ -23,7 +23,10 @@ import threading
 import types
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _as_user,
+    _names,
+)
 
 # Deeper than any app's folder, and within what descriptors and Python's stack allow.
 DEPTH_LIMIT = 64
@@ -41,15 +44,6 @@ class PublishError(Exception):
     """The mounts can't be published. Nothing was changed, unless the message says so."""
 
 
-def printable(path: str) -> str:
-    """Return a path as one line of text, whatever bytes its name is made of."""
-    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in text
-    )
-
-
 def several(problems: list[str]) -> str:
     hidden = len(problems) - PROBLEMS_SHOWN
     rest = [f"And {hidden} more of the kind."] if hidden > 0 else []
@@ -58,7 +52,7 @@ def several(problems: list[str]) -> str:
 
 def link_problem(path: str) -> str:
     return (
-        f"{printable(path)} is a link. Publishing follows none, since one could lead to any file of the "
+        f"{_names.printable(path)} is a link. Publishing follows none, since one could lead to any file of the "
         "host. Put the file itself into the static folder."
     )
 
@@ -177,7 +171,7 @@ class Tree:
         for name in directories:
             path = relative + name
             if depth == DEPTH_LIMIT:
-                place = printable(os.path.join(self.path, path))
+                place = _names.printable(os.path.join(self.path, path))
                 raise PublishError(
                     f"{place} lies deeper than {DEPTH_LIMIT} directories. Move it up."
                 )
@@ -207,7 +201,7 @@ class Sources:
             self._rights = Rights(reader)
         except _as_user.AsUserError as error:
             raise PublishError(str(error)) from error
-        self._reader = reader.name if reader else _as_user.user_name(os.geteuid())
+        self._reader = reader.name if reader else _names.user_name(os.geteuid())
         self._trees: dict[str, Tree] = {}
         self._stack = contextlib.ExitStack()
 
@@ -226,7 +220,7 @@ class Sources:
             return self._tree(folder)
         except (FileNotFoundError, NotADirectoryError):
             raise PublishError(
-                f"The app says that {url} is {printable(folder)}, which is no directory of this host. Make "
+                f"The app says that {url} is {_names.printable(folder)}, which is no directory of this host. Make "
                 "that folder part of the package, or take its static_folder out of the app."
             ) from None
         except OSError as error:
@@ -271,7 +265,7 @@ class Sources:
         return content if len(content) <= limit_bytes else None
 
     def _explained(self, error: OSError) -> PublishError:
-        path = printable(os.fsdecode(error.filename))
+        path = _names.printable(os.fsdecode(error.filename))
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             return PublishError(link_problem(path))
         if error.errno in (errno.ENOENT, errno.ESTALE):

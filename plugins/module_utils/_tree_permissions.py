@@ -24,18 +24,17 @@ import functools
 import os
 import resource
 import stat
-import struct
 import typing as t
 from collections import deque
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
-    _as_user,
-    _path_access,
+    _acl,
+    _mounts,
+    _names,
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
     SHARED_DIRECTORIES,
 )
-from ansible_collections.flaskworks.static_media.plugins.module_utils._static_tree import printable
 
 SHOWN = 10
 PROBLEMS_SHOWN = 5
@@ -50,11 +49,6 @@ PATH_SHOWN = 4096
 
 ACCESS = "system.posix_acl_access"
 DEFAULT = "system.posix_acl_default"
-# include/uapi/linux/posix_acl.h and posix_acl_xattr.h
-_ACL_VERSION = 2
-_USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
-_NO_ID = 0xFFFFFFFF
-
 _PIN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -488,7 +482,7 @@ def open_root(path: str) -> int:
     """
     if not path.startswith("/") or "\0" in path:
         raise TreePermissionsError(
-            f"path: {printable(path)!r} is no absolute path. Write it from the root, such as "
+            f"path: {_names.printable(path)!r} is no absolute path. Write it from the root, such as "
             "/var/www/gallery/media."
         )
     try:
@@ -500,13 +494,13 @@ def open_root(path: str) -> int:
             errno.EACCES: "Set 'become: true' on the task.",
         }.get(error.errno or 0, "Name a directory that can be read.")
         raise TreePermissionsError(
-            f"path: {printable(path)}: {error.strerror}. {remedy}"
+            f"path: {_names.printable(path)}: {error.strerror}. {remedy}"
         ) from error
     real = os.readlink(f"/proc/self/fd/{fd}")
     if real in SHARED_DIRECTORIES:
         os.close(fd)
         raise TreePermissionsError(
-            f"path: {printable(path)} is {real}, which the system and others share. Name the directory "
+            f"path: {_names.printable(path)} is {real}, which the system and others share. Name the directory "
             "of one app, such as /var/www/gallery/media."
         )
     return fd
@@ -545,12 +539,12 @@ def _check_link(path: str, name: str, status: os.stat_result, is_last: bool, lin
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if is_last:
         raise TreePermissionsError(
-            f"path: {printable(path)} is a link. Name the directory that it leads to."
+            f"path: {_names.printable(path)} is a link. Name the directory that it leads to."
         )
     if status.st_uid not in (0, os.geteuid()):
         raise TreePermissionsError(
-            f"path: {printable(path)} passes the link {printable(name)}, which "
-            f"{_as_user.user_name(status.st_uid)} made and can point anywhere. Name the directory that "
+            f"path: {_names.printable(path)} passes the link {_names.printable(name)}, which "
+            f"{_names.user_name(status.st_uid)} made and can point anywhere. Name the directory that "
             "it leads to, or have root make the link."
         )
 
@@ -561,7 +555,7 @@ def mount_points_below(real: str) -> frozenset[str]:
     Bind mounts of the same file system have the same device, so only this tells them.
     """
     prefix = real.rstrip("/") + "/"
-    points = [mount["mount_point"] for mount in _path_access.mounts()]
+    points = [mount["mount_point"] for mount in _mounts.mounts()]
     return frozenset(point[len(prefix) :] for point in points if point.startswith(prefix))
 
 
@@ -612,18 +606,18 @@ def effective(raw: bytes | None) -> dict[tuple[int, int], int]:
     if raw is None:
         return {}
     try:
-        entries = _path_access.decode_acl(raw)
+        entries = _acl.decode_acl(raw)
     except ValueError:
         return {(0, 0): 0}
-    masks = [entry.permissions for entry in entries if entry.tag == _MASK]
-    if not masks and not any(entry.tag in (_USER, _GROUP) for entry in entries):
+    masks = [entry.permissions for entry in entries if entry.tag == _acl.MASK]
+    if not masks and not any(entry.tag in (_acl.USER, _acl.GROUP) for entry in entries):
         return {}
     mask = masks[0] if masks else 7
     return {
         (entry.tag, entry.id): entry.permissions
-        & (mask if entry.tag in (_USER, _GROUP_OBJ, _GROUP) else 7)
+        & (mask if entry.tag in (_acl.USER, _acl.GROUP_OBJ, _acl.GROUP) else 7)
         for entry in entries
-        if entry.tag != _MASK
+        if entry.tag != _acl.MASK
     }
 
 
@@ -642,7 +636,7 @@ def _look(wanted: Wanted, is_directory: bool) -> _Look:
     if not wanted.grants:
         return _Look(wanted.uid, wanted.gid, mode, tuple((name, None) for name in names))
     entries, mask = _entries(mode, wanted.grants, is_directory)
-    raw = encode_acl(entries)
+    raw = _acl.encode_acl(entries)
     shown = mode & ~0o070 | mask << 3
     return _Look(wanted.uid, wanted.gid, shown, tuple((name, raw) for name in names))
 
@@ -651,18 +645,22 @@ def _entries(
     mode: int, grants: tuple[Grant, ...], is_directory: bool
 ) -> tuple[list[tuple[int, int, int]], int]:
     named = [
-        (_USER if grant.is_user else _GROUP, bits_of(grant.permissions, is_directory), grant.id)
+        (
+            _acl.USER if grant.is_user else _acl.GROUP,
+            bits_of(grant.permissions, is_directory),
+            grant.id,
+        )
         for grant in sorted(grants, key=lambda grant: grant.id)
     ]
     group = mode >> 3 & 7
     mask = functools.reduce(lambda bits, entry: bits | entry[1], named, group)
     entries = [
-        (_USER_OBJ, mode >> 6 & 7, _NO_ID),
-        *(entry for entry in named if entry[0] == _USER),
-        (_GROUP_OBJ, group, _NO_ID),
-        *(entry for entry in named if entry[0] == _GROUP),
-        (_MASK, mask, _NO_ID),
-        (_OTHER, mode & 7, _NO_ID),
+        (_acl.USER_OBJ, mode >> 6 & 7, _acl.UNDEFINED_ID),
+        *(entry for entry in named if entry[0] == _acl.USER),
+        (_acl.GROUP_OBJ, group, _acl.UNDEFINED_ID),
+        *(entry for entry in named if entry[0] == _acl.GROUP),
+        (_acl.MASK, mask, _acl.UNDEFINED_ID),
+        (_acl.OTHER, mode & 7, _acl.UNDEFINED_ID),
     ]
     return entries, mask
 
@@ -671,12 +669,6 @@ def bits_of(permissions: str, is_directory: bool) -> int:
     """Return the three bits of ``rX`` and the like."""
     bits = {"r": 4, "w": 2, "x": 1, "X": 1 if is_directory else 0, "-": 0}
     return functools.reduce(lambda known, letter: known | bits[letter], permissions, 0)
-
-
-def encode_acl(entries: t.Iterable[tuple[int, int, int]]) -> bytes:
-    """Encode tags, bits and ids as the kernel takes them, in its order (acl(5))."""
-    packed = (struct.pack("<HHI", tag, bits, id_ & _NO_ID) for tag, bits, id_ in entries)
-    return struct.pack("<I", _ACL_VERSION) + b"".join(packed)
 
 
 # Changes
@@ -717,13 +709,13 @@ def _described(path: str, status: os.stat_result, look: _Look) -> Change:
 
 
 def _text(uid: int, gid: int, mode: int) -> str:
-    owner = "?" if uid == TO_COME else _as_user.user_name(uid)
-    group = "?" if gid == TO_COME else _as_user.group_name(gid)
+    owner = "?" if uid == TO_COME else _names.user_name(uid)
+    group = "?" if gid == TO_COME else _names.group_name(gid)
     return f"{owner}:{group} {mode:04o}"
 
 
 def _shown(path: str) -> str:
-    text = printable(path)
+    text = _names.printable(path)
     half = PATH_SHOWN // 2
     return text if len(text) <= PATH_SHOWN else f"{text[:half]} … {text[-half:]}"
 

@@ -311,6 +311,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _precompress,
     _static_prune,
 )
+from ansible_collections.flaskworks.static_media.plugins.module_utils._names import printable
 from ansible_collections.flaskworks.static_media.plugins.module_utils._static_release import (
     Look,
     Mount,
@@ -322,7 +323,6 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._static_re
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._static_tree import (
     PublishError,
-    printable,
 )
 
 SHOWN = 20

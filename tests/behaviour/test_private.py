@@ -478,6 +478,19 @@ OPENED = {
 }
 
 
+def test_verify_removes_what_a_killed_one_left_in_private_areas(
+    site: hosts.Site, control: play.Control
+) -> None:
+    for area in ("documents", "members", "shared"):
+        left = control.module(
+            "media_canary", directory=f"/var/www/gallery/{area}", user=site.app_user
+        )
+        control.shell(f"touch --date='2 minutes ago' {left['path']}")
+    done = control.run("verify")
+    assert done.returncode == 0, done.output
+    assert control.leftovers() == ""
+
+
 def test_verify_finds_what_was_opened(control: play.Control) -> None:
     file, saved = "/etc/nginx/conf.d/gallery.conf", "/root/gallery.conf"
     control.shell(f"cp --preserve {file} {saved}")
@@ -496,10 +509,14 @@ file.write_text(text)
         done = control.run("verify")
         assert "private-media-closed" in done.failed_checks()
         assert done.findings() == set().union(*OPENED.values())
+        assert control.leftovers() == ""
     finally:
         control.shell(f"cp --preserve {saved} {file} && rm {saved} && nginx -t && nginx -s reload")
     done = control.run("verify", "-vvv")
     assert done.returncode == 0, done.output
+    assert done.report
+    statuses = {check["id"]: check["status"] for check in done.report["checks"]}
+    assert statuses["private-media-closed"] == "pass"
     key = control.inventory_variable("flask_media_signing_key")
     assert key not in done.output
     assert key not in json.dumps(done.report)

@@ -12,7 +12,10 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _as_user,
+    _names,
+)
 from ansible_collections.flaskworks.static_media.plugins.module_utils._as_user import (
     Account,
     AsUserError,
@@ -128,9 +131,9 @@ def test_an_account_has_its_groups() -> None:
 
 
 def test_ids_without_a_name_are_shown_as_numbers() -> None:
-    assert _as_user.user_name(0) == "root"
-    assert _as_user.user_name(3999999999) == "3999999999"
-    assert _as_user.group_name(3999999999) == "3999999999"
+    assert _names.user_name(0) == "root"
+    assert _names.user_name(3999999999) == "3999999999"
+    assert _names.group_name(3999999999) == "3999999999"
 
 
 def test_a_view_of_no_process_is_refused(as_root: None) -> None:

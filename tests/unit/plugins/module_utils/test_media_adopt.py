@@ -18,6 +18,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _as_user,
     _media_adopt,
     _media_source,
+    _names,
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._media_adopt import (
     TEMPORARY,
@@ -340,7 +341,7 @@ def test_a_place_that_a_link_led_to_is_the_one_gone_on_with(host: Host, tmp_path
     host.put("a.png", "a")
     link = tmp_path / "current"
     link.symlink_to(host.source)
-    me = _as_user.account(_as_user.user_name(os.geteuid()))
+    me = _as_user.account(_names.user_name(os.geteuid()))
     host.run(copy, texts=[str(link)], reader=me)
     (tmp_path / "next").mkdir()
     link.unlink()

@@ -15,15 +15,17 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _acl,
     _as_user,
+    _mounts,
     _path_access,
 )
+from ansible_collections.flaskworks.static_media.plugins.module_utils._acl import AclEntry
 from ansible_collections.flaskworks.static_media.plugins.module_utils._as_user import (
     Account,
     AsUserError,
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._path_access import (
-    AclEntry,
     PathAccessError,
     Question,
     ask,
@@ -367,7 +369,7 @@ def test_our_reading_of_an_acl_is_the_kernels(
     )
 )
 def test_an_acl_is_decoded_as_it_was_encoded(entries: list[tuple[int, int, int]]) -> None:
-    assert _path_access.decode_acl(acl(*entries)) == [AclEntry(*entry) for entry in entries]
+    assert _acl.decode_acl(acl(*entries)) == [AclEntry(*entry) for entry in entries]
 
 
 @pytest.mark.parametrize(
@@ -376,7 +378,7 @@ def test_an_acl_is_decoded_as_it_was_encoded(entries: list[tuple[int, int, int]]
 )
 def test_what_is_no_acl_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError):
-        _path_access.decode_acl(raw)
+        _acl.decode_acl(raw)
 
 
 def test_a_refusal_that_no_mode_explains_is_selinuxs() -> None:
@@ -618,7 +620,7 @@ def test_a_mount_points_blanks_are_read_back(name: str) -> None:
         escaped = escaped.replace(character, f"\\{ord(character):03o}")
     # proc_pid_mountinfo(5) is split at blanks, and nothing else.
     line = f"36 35 98:0 / /mnt/{escaped} ro,noatime master:1 - ext4 /dev/root rw,errors=continue\n"
-    assert _path_access.parse_mount(line)["mount_point"] == f"/mnt/{name}"
+    assert _mounts.parse_mount(line)["mount_point"] == f"/mnt/{name}"
 
 
 def test_a_mount_is_parsed_with_and_without_optional_fields() -> None:
@@ -630,8 +632,8 @@ def test_a_mount_is_parsed_with_and_without_optional_fields() -> None:
         "device": "/dev/sda1",
         "options": ["rw", "noatime"],
     }
-    assert _path_access.parse_mount(many) == {**expected, "read_only": False}
-    assert _path_access.parse_mount(none) == {**expected, "read_only": True}
+    assert _mounts.parse_mount(many) == {**expected, "read_only": False}
+    assert _mounts.parse_mount(none) == {**expected, "read_only": True}
 
 
 @pytest.mark.parametrize(
@@ -645,7 +647,7 @@ def test_of_mounts_the_longest_and_last_counts(path: str, device: str) -> None:
         {"mount_point": "/srv", "device": "under"},
         {"mount_point": "/srv", "device": "over"},
     ]
-    mount = _path_access.file_system(path, table)
+    mount = _mounts.file_system(path, table)
     assert mount is not None
     assert mount["device"] == device
 

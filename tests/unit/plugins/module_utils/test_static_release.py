@@ -15,6 +15,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _static_release,
     _static_tree,
 )
+from ansible_collections.flaskworks.static_media.plugins.module_utils._names import printable
 from ansible_collections.flaskworks.static_media.plugins.module_utils._static_release import (
     Mount,
     Wanted,
@@ -24,7 +25,6 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._static_re
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._static_tree import (
     PublishError,
-    printable,
 )
 from hypothesis import given
 from hypothesis import strategies as st

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _as_user,
-    _path_access,
+    _mounts,
     _tree_permissions,
 )
 from ansible_collections.flaskworks.static_media.plugins.module_utils._tree_permissions import (
@@ -337,9 +337,7 @@ def test_a_bind_mount_of_the_same_file_system_is_not_entered(
     file(tree / "c.png")
     file(tree / "d.png")
     points = [str(tree), f"{tree}/sub", f"{tree}/c.png", f"{tree}2/d.png"]
-    monkeypatch.setattr(
-        _path_access, "mounts", lambda: [{"mount_point": point} for point in points]
-    )
+    monkeypatch.setattr(_mounts, "mounts", lambda: [{"mount_point": point} for point in points])
     report = apply(str(tree), WANTED)
     assert (sorted(report.mounts.first), paths(report)) == (["c.png", "sub"], ["d.png"])
     assert (report.files, report.directories) == (2, 1)

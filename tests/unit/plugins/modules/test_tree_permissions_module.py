@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import typing as t
 from pathlib import Path
 
 import pytest
 from ansible_collections.flaskworks.static_media.plugins.modules import tree_permissions
 
-from tests.unit.plugins.conftest import Module
+from tests.unit.plugins.conftest import COLLECTION_PARENT, Module
 
 pytestmark = pytest.mark.usefixtures("as_root")
+
+
+# Ansible packs what a module imports, and each run of it compiles all of that anew.
+LOADED = """
+import sys
+from ansible_collections.flaskworks.static_media.plugins.modules import tree_permissions
+own = [name for name in sys.modules if ".static_media.plugins.module_utils." in name]
+print(*sorted(name.rpartition(".")[2] for name in own))
+"""
+
+
+def test_a_clean_walk_starts_with_little() -> None:
+    """Half of the time that 100,000 files take is the module's start."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED],
+        env={**os.environ, "PYTHONPATH": str(COLLECTION_PARENT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["_acl", "_mounts", "_names", "_tree_permissions"]
 
 
 @pytest.fixture
