@@ -21,7 +21,7 @@ import subprocess
 import sys
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _names
 
 # include/net/tcp_states.h
 TCP_LISTEN = "0A"
@@ -143,7 +143,7 @@ def _user_of(pid: int, proc: str) -> str | None:
         uid = os.stat(os.path.join(proc, str(pid))).st_uid
     except FileNotFoundError:
         return None
-    return _as_user.user_name(uid)
+    return _names.user_name(uid)
 
 
 def service_process(name: str) -> int | None:
@@ -400,7 +400,7 @@ def directory_facts(
     return {
         "kind": kind,
         "owner_uid": uid,
-        "owner": None if uid is None else _as_user.user_name(uid),
+        "owner": None if uid is None else _names.user_name(uid),
         "is_empty": is_there and _is_empty(resolved),
         "is_in_use": is_there and (is_marked or is_named(path, site_files)),
         "resolved": resolved,
