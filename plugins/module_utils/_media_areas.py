@@ -21,8 +21,10 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _media_mount,
     _signed_url,
 )
-from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
+from ansible_collections.flaskworks.static_media.plugins.module_utils._directories import (
     TOO_WIDE_DIRECTORIES,
+)
+from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
     Problem,
     Values,
     contains,

@@ -15,9 +15,11 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _media_areas,
     _media_mount,
 )
-from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
+from ansible_collections.flaskworks.static_media.plugins.module_utils._directories import (
     TOO_WIDE_DIRECTORIES,
     UNFIT_DIRECTORIES,
+)
+from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
     Problem,
     Values,
     contains,

@@ -22,45 +22,6 @@ SAFE_URL = re.compile(r"/(?:[A-Za-z0-9_.~-]+/)+\Z")
 # https://nginx.org/en/docs/syntax.html
 SIZE = re.compile(r"(\d+)\s*([kKmMgG]?)(?:[iI]?[bB])?\Z")
 
-# What is there is the system's (hier(7)).
-SYSTEM_DIRECTORIES = (
-    "/etc",
-    "/dev",
-    "/proc",
-    "/sys",
-    "/boot",
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/libx32",
-)
-# Emptied at boot or by age, private to one user, or the system's own.
-UNFIT_DIRECTORIES = (
-    "/tmp",
-    "/var/tmp",
-    "/home",
-    "/root",
-    "/run",
-    "/var/run",
-    "/var/lock",
-    "/var/cache",
-    "/var/log",
-    "/var/spool",
-    *SYSTEM_DIRECTORIES,
-)
-TOO_WIDE_DIRECTORIES = ("/", "/var", "/var/www", "/var/lib", "/srv", "/opt", "/mnt", "/media")
-# No app's own, whatever else is known of it.
-SHARED_DIRECTORIES = frozenset(
-    (
-        *UNFIT_DIRECTORIES,
-        *TOO_WIDE_DIRECTORIES,
-        *("/usr/bin", "/usr/lib", "/usr/local", "/usr/sbin", "/usr/share"),
-    )
-)
-
 
 @dataclasses.dataclass(frozen=True)
 class Problem:

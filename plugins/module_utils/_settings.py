@@ -32,10 +32,12 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _site_tls,
     _upload_limits,
 )
-from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
+from ansible_collections.flaskworks.static_media.plugins.module_utils._directories import (
     SYSTEM_DIRECTORIES,
     TOO_WIDE_DIRECTORIES,
     UNFIT_DIRECTORIES,
+)
+from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
     Problem,
     Values,
     contains,

@@ -32,7 +32,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _mounts,
     _names,
 )
-from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import (
+from ansible_collections.flaskworks.static_media.plugins.module_utils._directories import (
     SHARED_DIRECTORIES,
 )
 

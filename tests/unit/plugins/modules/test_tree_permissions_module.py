@@ -34,7 +34,13 @@ def test_a_clean_walk_starts_with_little() -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.split() == ["_acl", "_mounts", "_names", "_tree_permissions"]
+    assert done.stdout.split() == [
+        "_acl",
+        "_directories",
+        "_mounts",
+        "_names",
+        "_tree_permissions",
+    ]
 
 
 @pytest.fixture
