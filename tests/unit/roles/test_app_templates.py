@@ -283,3 +283,37 @@ def test_root_owns_where_it_opens_the_log() -> None:
         if "/var/log/" in str(task.get("ansible.builtin.file"))
     )
     assert (log["owner"], log["mode"]) == ("root", "0750")
+
+
+class _Body:
+    """What Gunicorn has of a request's body, in pieces; an error stands for a closed connection."""
+
+    def __init__(self, *pieces: bytes | OSError) -> None:
+        self.pieces = list(pieces)
+
+    def read(self, size: int) -> bytes:
+        piece = self.pieces.pop(0) if self.pieces else b""
+        if isinstance(piece, OSError):
+            raise piece
+        return piece[:size]
+
+
+@pytest.mark.parametrize(
+    ("length", "pieces", "left"),
+    [
+        ("17000000", [b"a", b"b"], 0),
+        ("17000000", [b"a", ConnectionResetError()], 0),
+        ("", [b"chunk"], 0),
+        # Nginx sends none of it: reading would wait for ever.
+        (str(2**40), [b"never"], 1),
+    ],
+)
+def test_what_an_app_has_refused_unread_is_read(
+    length: str, pieces: list[bytes | OSError], left: int
+) -> None:
+    hooks: dict[str, t.Any] = {}
+    exec(render("post_request.py.j2", {}), hooks)
+    body = _Body(*pieces)
+    request = type("Request", (), {"body": body})()
+    hooks["post_request"](None, request, {"CONTENT_LENGTH": length}, None)
+    assert len(body.pieces) == left
