@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import subprocess
 import tempfile
@@ -309,10 +310,11 @@ class _Body:
     ],
 )
 def test_what_an_app_has_refused_unread_is_read(
-    length: str, pieces: list[bytes | OSError], left: int
+    length: str, pieces: list[bytes | OSError], left: int, tmp_path: Path
 ) -> None:
-    hooks: dict[str, t.Any] = {}
-    exec(render("post_request.py.j2", {}), hooks)
+    part = tmp_path / "part.py"
+    part.write_text(render("post_request.py.j2", {}))
+    hooks = runpy.run_path(str(part))
     body = _Body(*pieces)
     request = type("Request", (), {"body": body})()
     hooks["post_request"](None, request, {"CONTENT_LENGTH": length}, None)
