@@ -34,8 +34,8 @@ SIDE_BY_SIDE = max(2, min(4, os.cpu_count() or 1))
 
 # What a scenario repeats, among all the others; run alone it does all that it was made for.
 FEWER_TIMES = {
-    "adopt": {"ADOPT_KILLS": "2"},
-    "killed": {"KILLED_MOMENTS": "3"},
+    "adopt": {"ADOPT_KILLS": "1"},
+    "killed": {"KILLED_MOMENTS": "2"},
     "redeploy": {
         "REDEPLOY_DEPLOYS": "2",
         "REDEPLOY_ROLLBACKS": "1",
