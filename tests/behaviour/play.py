@@ -130,6 +130,12 @@ class Run:
         assert recap, self.output
         return int(recap[1])
 
+    @property
+    def changed_tasks(self) -> set[str]:
+        """The names of tasks that changed something, or would; roles share some of them."""
+        tasks = self.output.split("\nTASK [")[1:]
+        return {task.partition("]")[0] for task in tasks if "\nchanged: [" in task}
+
     def findings(self) -> set[tuple[str, str]]:
         """(id, component) of each finding."""
         assert self.report, self.output

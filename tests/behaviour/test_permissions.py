@@ -248,7 +248,9 @@ def test_repair_mends_it_all_and_nginx_serves_it(
         done = control.converge(flask_media_repair=True)
         assert done.findings() == set()
         if way == "acl":
-            assert said.changed == done.changed, said.output
+            # A check run says of each of two roles what the first of them has done in a run.
+            assert done.changed_tasks
+            assert done.changed_tasks <= said.changed_tasks, said.output
         for name in [name for fault in faults for name in fault.repaired]:
             with site.connection() as connection:
                 answer = connection.request("GET", f"{site.media_url}{name}")

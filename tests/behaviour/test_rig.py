@@ -29,6 +29,11 @@ def test_the_recap_of_a_run_is_read(recap: str) -> None:
     assert play.Run(2, f"PLAY RECAP ***\n{recap}\n", None).changed == 3
 
 
+def test_the_tasks_that_change_are_read() -> None:
+    output = "\nTASK [a : One] ***\nok: [web1]\n\nTASK [a : Two] ***\nchanged: [web1] => (item=x)\n"
+    assert play.Run(0, output, None).changed_tasks == {"a : Two"}
+
+
 def test_what_a_run_says_has_no_colours() -> None:
     assert play.Run(2, "\x1b[1;31mfatal\x1b[0m: [web1]", None).output == "fatal: [web1]"
 
