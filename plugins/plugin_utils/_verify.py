@@ -743,8 +743,9 @@ class Proof:
         self._check("app-answers", problems, f"{shown}, as the app itself at {bind} answers")
 
     def _judge_site(self) -> None:
-        """Judge names, certificate and body limits, unless Nginx doesn't answer at all."""
-        is_there = not any(found.id == "nginx-not-serving" for found in self.findings)
+        """Judge names, certificate and body limits, unless it isn't the site that answers."""
+        not_the_site = ("nginx-not-serving", "location-missing", "location-shadowed")
+        is_there = not any(found.id in not_the_site for found in self.findings)
         find = self._find if is_there else _ignore
         if self.settings["site"].get("tls"):
             self._check(

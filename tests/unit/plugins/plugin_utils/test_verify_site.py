@@ -180,3 +180,16 @@ def test_a_silent_nginx_is_one_finding() -> None:
         answer.update(error="refused", status=None)
     report = judge(evidence)
     assert [found["id"] for found in report["findings"]] == ["nginx-not-serving"]
+
+
+def test_a_site_that_is_not_there_has_no_limits_of_its_own() -> None:
+    evidence = healthy()
+    for one in evidence["responses"]:
+        if one["item"]["kind"] == "media":
+            one.update(status=404, etag="")
+    evidence["site"]["bodies"] = [
+        {**body, "status": 413, "error": None} for body in evidence["site"]["bodies"]
+    ]
+    report = judge(evidence)
+    assert {found["id"] for found in report["findings"]} == {"location-missing"}
+    assert "body-limits" in {one["id"] for one in report["checks"] if one["status"] == "fail"}
