@@ -1,7 +1,8 @@
 """A play killed at any moment leaves a site that answers, and the next run converges.
 
 Killed are the play on the control node and, but for every fourth time, what it runs on the host.
-Every other kill is aimed at one of the modules that change the host, while it runs.
+Every other kill is aimed at one of the modules that change the host, while it runs; the first of
+these as soon as it is seen to run, so that at least one meets it.
 
 KILLED_MOMENTS  number of random moments; 10 if unset
 KILLED_SEED     seed of the moments, to repeat a run that failed
@@ -64,6 +65,8 @@ def test_killed_at_random_moments(
         }
         aimed_at = "" if number % 2 else CHANGING[number // 2 % len(CHANGING)]
         after_seconds = moments.uniform(0, AIM_SECONDS if aimed_at else whole_run_seconds)
+        if aimed_at and not any(hit[name] for name in CHANGING):
+            after_seconds = 0.0
         of = f"of {aimed_at}" if aimed_at else f"of {whole_run_seconds:.0f} s"
         moment = f"moment {number}, {after_seconds:.2f} s {of}, seed {SEED}"
         # Else what Ansible runs on the host ends its work though the play is dead.

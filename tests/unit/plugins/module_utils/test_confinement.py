@@ -57,9 +57,9 @@ def seen(script: str, paths: t.Iterable[Path], directory: Path) -> _confinement.
         try:
             assert process.stdout
             assert process.stdout.readline() == "ready\n"
-            # Bash says it before it has become the other program.
+            # Bash says it before it has become the other program; its own argument names that one too.
             command = Path(f"/proc/{process.pid}/cmdline")
-            while b"master" not in command.read_bytes():
+            while not command.read_bytes().startswith(b"nginx: master"):
                 assert process.poll() is None
             pid_file = directory.parent / "nginx.pid"
             pid_file.write_text(str(process.pid))
