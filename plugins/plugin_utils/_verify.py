@@ -36,6 +36,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _verify_storage,
     _verify_tls,
 )
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils._findings import Finding
 
 Evidence = t.Mapping[str, t.Any]
 
@@ -98,18 +99,6 @@ class Check:
     def title(self) -> str:
         """What the check claims, in words."""
         return TITLES[self.id]
-
-
-@dataclasses.dataclass
-class Finding:
-    """A fault: the component at fault, how it shows, and the mend, which never widens access."""
-
-    id: str
-    severity: str
-    component: str
-    message: str
-    evidence: str
-    fix: str
 
 
 def requests(
