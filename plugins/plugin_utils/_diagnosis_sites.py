@@ -1,0 +1,152 @@
+# Copyright (c) 2026, the flaskworks.static_media authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is PRIVATE to the collection. It can have breaking changes at any time.
+
+"""Which server blocks lead to which app server: a *site* is one app, and Nginx's way to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _nginx_config
+
+Answer = t.Mapping[str, t.Any]
+
+# Directives that hand a request to an app server.
+PASSES = ("proxy_pass", "uwsgi_pass", "fastcgi_pass", "scgi_pass", "grpc_pass")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pass:
+    """A location that hands requests to an app server.
+
+    :ivar addresses: where it listens, ``unix:/PATH`` or ``ADDRESS:PORT``, upstream groups resolved.
+    :ivar uri: what replaces the location's prefix; ``None`` where the URI is handed on as it came.
+    """
+
+    server: _nginx_config.Server
+    location: _nginx_config.Location
+    directive: _nginx_config.Directive
+    addresses: tuple[str, ...]
+    uri: str | None
+
+
+@dataclasses.dataclass
+class Site:
+    """One app and its way through Nginx.
+
+    :ivar config: the configuration; ``None`` where there is none to be read.
+    :ivar server: the server block that is asked; ``None`` where none leads to the app.
+    :ivar passes: the locations of that server block that lead to the app.
+    :ivar process: the app server, of ``flask_process_info``; ``None`` where nothing listens.
+    """
+
+    config: _nginx_config.Config | None
+    server: _nginx_config.Server | None
+    passes: list[Pass]
+    process: Answer | None
+    hints: Answer
+
+
+def sites(nginx: Answer, processes: Answer, hints: Answer) -> list[Site]:
+    """Return what this host serves; one site without anything, where nothing was found."""
+    config = _nginx_config.load(
+        {file["path"]: file["content"] for file in nginx.get("files") or []},
+        nginx.get("conf_file") or "/etc/nginx/nginx.conf",
+        nginx.get("prefix") or "/etc/nginx/",
+    ) if nginx.get("files") else None
+    found: list[Site] = []
+    seen: list[Answer] = []
+    ways = [way for server in (config.servers if config else []) for way in passes(config, server)]
+    wanted = hints.get("domains") or []
+    for process in processes.get("processes") or []:
+        own = [way for way in ways if set(way.addresses) & set(addresses(process))]
+        servers = sorted(
+            {id(way.server): way.server for way in own}.values(),
+            key=lambda server: (not set(server.names) & set(wanted), not is_tls(server)),
+        )
+        if servers:
+            seen.append(process)
+            server = servers[0]
+            here = [way for way in own if way.server is server]
+            found.append(Site(config, server, here, process, hints))
+    if not found:
+        # Nobody listens where Nginx leads, or Nginx leads nowhere: both are worth a report.
+        rest = [p for p in processes.get("processes") or [] if p.get("callable")]
+        process = rest[0] if rest else None
+        server = ways[0].server if ways else (config.servers[0] if config and config.servers else None)
+        here = [way for way in ways if way.server is server]
+        found.append(Site(config, server, here, process, hints))
+    return found
+
+
+def is_tls(server: _nginx_config.Server) -> bool:
+    return any(listen.tls for listen in server.listens)
+
+
+def addresses(process: Answer) -> list[str]:
+    """Return where an app server can be reached: a wildcard by any address of this host."""
+    found = []
+    for address in process.get("listens") or []:
+        found.append(normal(address))
+    container = process.get("container") or {}
+    for port in container.get("ports") or []:
+        found.append(normal(f"{port.get('host_address') or '0.0.0.0'}:{port['host_port']}"))
+    for address in list(found):
+        host, _colon, port = address.rpartition(":")
+        if host in ("0.0.0.0", "[::]", "*"):
+            found += [f"127.0.0.1:{port}", f"[::1]:{port}"]
+    return found
+
+
+def normal(address: str) -> str:
+    """Return one spelling of an address."""
+    if address.startswith("unix:"):
+        # /var/run is a link to /run wherever there is systemd.
+        path = re.sub(r"\A/var/run/", "/run/", address[len("unix:") :])
+        return f"unix:{path}"
+    return re.sub(r"\Alocalhost:", "127.0.0.1:", address)
+
+
+def passes(config: _nginx_config.Config, server: _nginx_config.Server) -> t.Iterator[Pass]:
+    """Yield the locations of a server block that lead to an app server, nested ones included."""
+    for location in all_locations(server):
+        for name in PASSES:
+            for directive in location.own(name):
+                where, uri = split_pass(directive)
+                if where:
+                    group = config.upstreams.get(where) or [where]
+                    known = tuple(normal(with_port(address)) for address in group)
+                    yield Pass(server, location, directive, known, uri)
+
+
+def all_locations(block: t.Any) -> t.Iterator[_nginx_config.Location]:
+    for location in block.locations:
+        yield location
+        yield from all_locations(location)
+
+
+def split_pass(directive: _nginx_config.Directive) -> tuple[str, str | None]:
+    """Return where a pass leads, and the URI that it replaces the location with."""
+    if not directive.args:
+        return "", None
+    text = directive.args[0]
+    scheme = re.match(r"(?:https?|grpcs?)://", text)
+    rest = text[scheme.end() :] if scheme else text
+    if rest.startswith("unix:"):
+        # http://unix:/path/to.sock:/uri/
+        path, colon, uri = rest[len("unix:") :].partition(":")
+        return f"unix:{path}", uri if colon else None
+    host, slash, uri = rest.partition("/")
+    return host, slash + uri if slash else None
+
+
+def with_port(address: str) -> str:
+    """Return an address of an upstream with its port: 80 is Nginx's default."""
+    if address.startswith("unix:") or re.search(r":\d+\Z", address):
+        return address
+    return f"{address}:80"
