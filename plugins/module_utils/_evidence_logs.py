@@ -113,10 +113,9 @@ class _Log:
 
     def _is_rotated(self) -> bool:
         # Renamed or removed: Nginx still writes to the old one until it reopens its logs.
-        if self._process_id is not None:
-            return os.fstat(self._descriptor).st_nlink == 0
+        view = "" if self._process_id is None else f"/proc/{self._process_id}/root"
         try:
-            named, held = os.stat(self._path), os.fstat(self._descriptor)
+            named, held = os.stat(view + self._path), os.fstat(self._descriptor)
         except OSError:
             return False
         return (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino)

@@ -18,13 +18,13 @@ _SECRET_HEADERS = re.compile(
     r"(?i)\b((?:set-)?cookie|(?:proxy-)?authorization|x-[\w-]*(?:key|token|secret))(\s*:\s*)[^\"\r\n]+"
 )
 _COOKIE_VALUE = re.compile(r"^([^=;]*=)[^;]*")
-_KEY = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:-----END [A-Z ]*-----|\Z)", re.S)
+_KEY = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL)
 # NAME=value of an env file, a module or an INI file; in YAML, only of names that tell of a secret.
 _ASSIGNED = re.compile(r"(?m)^([ \t]*(?:export[ \t]+)?[A-Za-z_][\w.\[\]'\"-]*[ \t]*=[ \t]*)\S.*$")
 _SECRET_NAMES = re.compile(
     r"(?im)([\w.-]*(?:secret|passw|token|api_?key|credential|private|dsn|database_ur[il])[\w.-]*[\"']?\s*[:=]\s*)[^\s,;}][^\r\n,;}]*"
 )
-_OPTIONS = re.compile(r"(?i)\b((?:pass(?:word)?|user(?:name)?|cred(?:entials)?|secret)=)[^,\s]+")
+_SECRET_OPTIONS = re.compile(r"(?i)((?:pass(?:word)?\d?|user(?:name)?|cred(?:entials)?|secret)=).+")
 
 
 def log_line(line: str) -> str:
@@ -51,9 +51,9 @@ def body(text: str) -> str:
     return _SECRET_NAMES.sub(rf"\g<1>{MASK}", text)
 
 
-def mount_options(text: str) -> str:
-    """Return mount options without the names and passwords of network file systems."""
-    return _OPTIONS.sub(rf"\g<1>{MASK}", text)
+def mount_option(text: str) -> str:
+    """Return a mount option without the name or password for a network file system."""
+    return _SECRET_OPTIONS.sub(rf"\g<1>{MASK}", text)
 
 
 def source(text: str) -> str:
