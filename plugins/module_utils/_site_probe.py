@@ -66,7 +66,7 @@ def body_answer(
     )
     try:
         with (
-            _connected(address, port, name, _anyone() if is_tls else None) as stream,
+            _connected(address, port, name, anyone() if is_tls else None) as stream,
             stream.makefile("rb") as reader,
         ):
             stream.sendall(head.encode("ascii"))
@@ -90,7 +90,7 @@ def response(address: str, port: int, request: t.Mapping[str, t.Any]) -> dict[st
     url = urllib.parse.urlsplit(request["url"])
     target = url.path + (f"?{url.query}" if url.query else "")
     name = request["headers"]["Host"]
-    context = _anyone() if url.scheme == "https" else None
+    context = anyone() if url.scheme == "https" else None
     unix_socket = request.get("unix_socket")
     connection = (
         _connected_to_socket(unix_socket)
@@ -130,7 +130,7 @@ def _connected_to_socket(path: str) -> t.Iterator[t.Any]:
         yield stream
 
 
-def _anyone() -> ssl.SSLContext:
+def anyone() -> ssl.SSLContext:
     """Return a client that trusts whoever answers: visitors' trust is not proven by it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
