@@ -6,6 +6,7 @@ Those that are selected are begun side by side when the first is asked for; a te
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -56,8 +57,8 @@ def examine(case: Case) -> Examination:
             examination.report = diagnose.diagnose(host)
             expected = [state.expected for state in case.faults]
             examination.verdict = diagnose.judge(examination.report, expected, host)
-        except Exception as error:
-            examination.failure = f"{type(error).__name__}: {error}"
+        except Exception:  # noqa: BLE001 - the test of the findings tells it, that of the fault can pass
+            examination.failure = traceback.format_exc()
     return examination
 
 

@@ -204,49 +204,61 @@ def host_image(shape: Shape) -> str:
 
 
 def _make(shape: Shape, base: str, content: bytes, tag: str) -> None:
-    with running(shape, base) as machine:
+    machine = start(shape, base)
+    try:
         machine.extract(content, SETUP)
         setup = f"cd {SETUP}/host; . ../common/setup.sh; . ./setup; cd /; rm -r {SETUP}"
         docker("exec", machine.container, "sh", "-eu", "-c", setup)
         # What is written and not yet on disk, such as the journal, would be half of it.
         docker("stop", machine.container)
         docker("commit", machine.container, tag)
+    finally:
+        machine.remove()
 
 
-@contextlib.contextmanager
-def running(shape: Shape, image: str) -> Iterator[Machine]:
-    name = f"{_prefix(shape)}{secrets.token_hex(4)}"
+def start(shape: Shape, image: str) -> Machine:
     options: Sequence[str] = ("--init",)
     command: Sequence[str] = ("sleep", "infinity")
     if shape.has_systemd:
         # As molecule/shared/create.yml starts it
         options = ("--cap-add=SYS_ADMIN", "--cgroupns=private", "--tmpfs=/run", "--tmpfs=/tmp")
         command = ()
-    docker("run", "--detach", f"--name={name}", "--hostname=web1", *options, image, *command)
-    machine = Machine(shape, name)
+    machine = Machine(shape, f"{_prefix(shape)}{secrets.token_hex(4)}")
+    named = ("--detach", f"--name={machine.container}", "--hostname=web1")
+    docker("run", *named, *options, image, *command)
     try:
         machine.boot()
-        yield machine
-    finally:
+    except MachineError:
         machine.remove()
+        raise
+    return machine
+
+
+def _prefix(shape: Shape) -> str:
+    return f"diagnosis-{shape.name.replace('_', '-')}-"
+
+
+def start_healthy(shape: Shape) -> Machine:
+    """Return a host that works, in a container of its own."""
+    machine = start(shape, host_image(shape))
+    machine.start_services()
+    return machine
 
 
 @contextlib.contextmanager
 def healthy(shape: Shape) -> Iterator[Machine]:
-    """A host that works, in a container of its own."""
-    with running(shape, host_image(shape)) as machine:
-        machine.start_services()
+    """A host that works, for as long as it is needed."""
+    machine = start_healthy(shape)
+    try:
         yield machine
+    finally:
+        machine.remove()
 
 
 def attached(container: str) -> Machine:
     """A container that is running already, made by whom ever."""
     found = [shape for shape in SHAPES.values() if container.startswith(_prefix(shape))]
     return Machine(found[0] if found else SHAPES["sites_enabled"], container)
-
-
-def _prefix(shape: Shape) -> str:
-    return f"diagnosis-{shape.name.replace('_', '-')}-"
 
 
 def main(arguments: list[str]) -> int:
@@ -258,11 +270,9 @@ def main(arguments: list[str]) -> int:
     if len(names) != 1 or len(faults) + len(SHAPES.keys() & set(arguments)) != len(arguments):
         print(f"Write states of one host, or a host: {', '.join(SHAPES)}", file=sys.stderr)
         return 2
-    with contextlib.ExitStack() as stack:
-        host = stack.enter_context(healthy(SHAPES[names.pop()]))
-        for state in faults:
-            host.script(state.breaks)
-        stack.pop_all()
+    host = start_healthy(SHAPES[names.pop()])
+    for state in faults:
+        host.script(state.breaks)
     print(host.container)
     return 0
 
