@@ -63,7 +63,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "changed": False,
                 "msg": "Check mode makes no requests: nothing was verified.",
             }
-        earlier = _earlier(arguments["baseline"])
+        earlier = earlier_report(arguments["baseline"])
         proof = _verify.Proof(arguments)
         proof.judge()
         host = (task_vars or {})["inventory_hostname"]
@@ -72,7 +72,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         files = _report.files(arguments["directory"], host, report["app"])
         write(report, files, arguments["fail_on"])
         paths = [str(path) for path in (files.html, files.json, files.junit)]
-        display.display(_report_text.summary(report, paths, _width()))
+        display.display(_report_text.summary(report, paths, width()))
         if _report.fails(report, arguments["fail_on"]):
             result.update(failed=True, msg=_report.failure(report, paths[0]))
         return {
@@ -104,14 +104,14 @@ def write(report: t.Mapping[str, t.Any], files: _report.Files, fail_on: str) -> 
     _write(files.junit, _report_junit.junit(report, fail_on))
 
 
-def _earlier(path: str | None) -> dict[str, t.Any] | None:
+def earlier_report(path: str | None) -> dict[str, t.Any] | None:
     try:
         return _report_drift.load(path) if path else None
     except _report_drift.BaselineError as error:
         raise AnsibleActionFail(str(error)) from error
 
 
-def _width() -> int:
+def width() -> int:
     # Of a log, Ansible takes it to be 79.
     return display.columns if sys.stdout.isatty() else _report_text.WIDEST
 
