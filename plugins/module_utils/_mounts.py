@@ -29,15 +29,16 @@ def parse_mount(line: str) -> Facts:
     separator = fields.index("-", 6)
     options = fields[5].split(",")
     return {
-        "mount_point": _unescape(fields[4]),
+        "mount_point": unescape(fields[4]),
         "fstype": fields[separator + 1],
-        "device": _unescape(fields[separator + 2]),
+        "device": unescape(fields[separator + 2]),
         "options": options,
         "read_only": "ro" in options or "ro" in fields[separator + 3].split(","),
     }
 
 
-def _unescape(text: str) -> str:
+def unescape(text: str) -> str:
+    """Return a field of mountinfo or fstab as the name that it stands for."""
     # Blank, tab, line feed and backslash are written as octal numbers.
     for character in " \t\n\\":
         text = text.replace(f"\\{ord(character):03o}", character)

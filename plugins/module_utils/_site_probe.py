@@ -66,7 +66,7 @@ def body_answer(
     )
     try:
         with (
-            _connected(address, port, name, _anyone() if is_tls else None) as stream,
+            _connected(address, port, name, anyone() if is_tls else None) as stream,
             stream.makefile("rb") as reader,
         ):
             stream.sendall(head.encode("ascii"))
@@ -91,7 +91,7 @@ def response(address: str, port: int, request: t.Mapping[str, t.Any]) -> dict[st
     name = request["headers"]["Host"]
     client = http.client.HTTPConnection(name, timeout=TIMEOUT_SECONDS)
     try:
-        with _connected(address, port, name, _anyone()) as stream:
+        with _connected(address, port, name, anyone()) as stream:
             client.sock = stream
             client.request("GET", target, headers=dict(request["headers"]))
             answer = client.getresponse()
@@ -114,7 +114,7 @@ def response(address: str, port: int, request: t.Mapping[str, t.Any]) -> dict[st
     }
 
 
-def _anyone() -> ssl.SSLContext:
+def anyone() -> ssl.SSLContext:
     """Return a client that trusts whoever answers: visitors' trust is not proven by it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

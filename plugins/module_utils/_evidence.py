@@ -1,0 +1,430 @@
+# Copyright (c) 2026, the flaskworks.static_media authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection. It can have breaking changes at any time.
+
+"""All that a diagnosis wants to know of a host, asked at once; nothing is judged here.
+
+Every question has an answer: what can't be asked is answered by why, and what it takes. Nothing is
+changed but for canaries, which are removed whatever happens; those of a killed run by the next.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import typing as t
+
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _as_user,
+    _bounded,
+    _evidence_accounts,
+    _evidence_files,
+    _evidence_logs,
+    _evidence_masks,
+    _evidence_requests,
+    _evidence_trees,
+    _media_canary,
+    _mounts,
+    _path_access,
+)
+
+KINDS = ("canaries", "files", "requests", "paths", "trees", "storage")
+BUDGET_SECONDS = 60.0
+# Kept for removing canaries.
+REMOVAL_SECONDS = 5.0
+# A file system that answers takes less.
+LOOK_SECONDS = 10.0
+TREE_SECONDS = 10.0
+REQUESTS_LIMIT = 400
+CANARIES_LIMIT = 50
+_PLACEHOLDER = re.compile(r"\{canary:([^{}]*)\}")
+
+Facts = dict[str, t.Any]
+Question = t.Mapping[str, t.Any]
+# What a question that can't be asked, or no answer, may raise.
+_FAULTS = (
+    _bounded.Unanswered,
+    _as_user.AsUserError,
+    _media_canary.CanaryError,
+    _path_access.PathAccessError,
+    _evidence_requests.RequestError,
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+
+
+class Unseen(Exception):
+    """Why a question was not asked, and what it takes."""
+
+
+def answer(
+    questions: t.Mapping[str, t.Any],
+    *,
+    error_logs: t.Sequence[str] = (),
+    logs_process_id: int | None = None,
+    check_mode: bool = False,
+    seconds: float = BUDGET_SECONDS,
+) -> Facts:
+    """Ask all questions, in the order of :data:`KINDS`.
+
+    :param error_logs: Nginx's, for the lines that requests cause.
+    :param logs_process_id: a process of that Nginx, if its paths lead elsewhere than ours.
+    :param check_mode: writes no canary, so nothing that needs one is asked.
+    :param seconds: for all of it.
+    :return: ``answers`` by the questions' ids, and what was ``unseen`` beyond them.
+    """
+    return _Survey(error_logs, logs_process_id, check_mode, seconds).take(questions)
+
+
+class _Survey:
+    def __init__(
+        self,
+        error_logs: t.Sequence[str],
+        logs_process_id: int | None,
+        check_mode: bool,
+        seconds: float,
+    ) -> None:
+        self._deadline = time.monotonic() + seconds - min(REMOVAL_SECONDS, seconds / 2)
+        self._check_mode = check_mode
+        self._error_logs = error_logs, logs_process_id
+        self._answers: Facts = {}
+        self._unseen: list[str] = []
+        self._held: list[_media_canary.Held] = []
+        self._mounts: dict[int | None, list[Facts]] = {}
+
+    def take(self, questions: t.Mapping[str, t.Any]) -> Facts:
+        asked = {kind: self._readable(kind, questions.get(kind)) for kind in KINDS}
+        self._canaries = {question["id"]: question for question in asked["canaries"]}
+        try:
+            self._each(asked["canaries"], self._canary, CANARIES_LIMIT)
+            self._each(asked["files"], self._file)
+            self._requests(asked["requests"])
+            self._paths(asked["paths"])
+            self._each(asked["trees"], self._tree)
+            self._each(asked["storage"], self._storage)
+        finally:
+            self._remove_canaries()
+        unknown = sorted(str(kind) for kind in questions if kind not in KINDS)
+        if unknown:
+            self._unseen.append(f"Nothing is known of questions named {', '.join(unknown)}.")
+        return {"answers": self._answers, "unseen": list(dict.fromkeys(self._unseen))}
+
+    def _readable(self, kind: str, given: t.Any) -> list[Question]:
+        if given is None:
+            return []
+        if not isinstance(given, (list, tuple)):
+            self._unseen.append(f"{kind} is no list of questions.")
+            return []
+        found: list[Question] = []
+        for question in given:
+            id_ = question.get("id") if isinstance(question, t.Mapping) else None
+            if not isinstance(id_, str):
+                self._unseen.append(f"A question of {kind} has no id: {str(question)[:100]}")
+            elif id_ in self._answers:
+                self._unseen.append(f"More than one question has the id {id_}; the first is asked.")
+            else:
+                self._answers[id_] = {"unseen": "out of time"}
+                found.append(question)
+        return found
+
+    def _seconds(self, most: float) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise Unseen("out of time")
+        return min(left, most)
+
+    def _each(
+        self,
+        questions: t.Sequence[Question],
+        ask: t.Callable[[Question], Facts],
+        limit: int | None = None,
+    ) -> None:
+        for number, question in enumerate(questions):
+            if limit is not None and number >= limit:
+                self._answers[question["id"]] = {"unseen": f"only {limit} are asked at once"}
+                continue
+            self._answers[question["id"]] = self._attempt(ask, question)
+
+    def _attempt(self, ask: t.Callable[[Question], Facts], question: Question) -> Facts:
+        try:
+            return ask(question)
+        except Unseen as why:
+            return {"unseen": str(why)}
+        except KeyError as missing:
+            return {"unseen": f"the question has no {missing}"}
+        except _FAULTS as error:
+            return {"unseen": str(error) or type(error).__name__}
+
+    def _table(self, process_id: int | None) -> list[Facts]:
+        if process_id not in self._mounts:
+            whose = "self" if process_id is None else str(process_id)
+            self._mounts[process_id] = _mounts.mounts(f"/proc/{whose}/mountinfo")
+        return self._mounts[process_id]
+
+    def _filled(self, text: str) -> str:
+        """Put the names of canaries into a text.
+
+        :raises Unseen: when there is none.
+        """
+
+        def name(match: re.Match[str]) -> str:
+            id_ = match[1]
+            placed: Facts = self._answers.get(id_, {}) if id_ in self._canaries else {}
+            if placed.get("written"):
+                return str(placed["name"])
+            error = placed.get("error") or {}
+            why = placed.get("unseen") or error.get("strerror") or "it was not asked for"
+            raise Unseen(f"canary {id_} was not written: {why}")
+
+        return _PLACEHOLDER.sub(name, text)
+
+    def _path_of(self, question: Question) -> str:
+        path = self._filled(str(question["path"]))
+        if not path.startswith("/") or "\0" in path:
+            raise Unseen(f"{path!r} is no path from the root")
+        return path
+
+    # Canaries
+
+    def _canary(self, question: Question) -> Facts:
+        if self._check_mode:
+            raise Unseen("check mode writes no canary; run without --check to have it asked")
+        directory = str(question["directory"])
+        _media_canary.check(directory, None)
+        who = _evidence_accounts.account(question)
+        process_id = _process_id(question)
+        umask = _as_user.parse_umask(str(question.get("umask") or f"{_as_user.UMASK:04o}"))
+        suffix, content = str(question.get("suffix") or ".txt"), str(question.get("content") or "")
+        left = _bounded.call(
+            _remove_leftovers, who, directory, process_id, seconds=self._seconds(LOOK_SECONDS)
+        )
+        answer, descriptors = _bounded.call_for_descriptors(
+            _place,
+            who,
+            directory,
+            umask,
+            process_id,
+            suffix,
+            content,
+            seconds=self._seconds(LOOK_SECONDS),
+        )
+        if descriptors:
+            self._held.append(_media_canary.Held(who, answer["name"], *descriptors))
+        return {**answer, "leftovers_removed": left}
+
+    def _remove_canaries(self) -> None:
+        for held in self._held:
+            try:
+                fault = _bounded.call(held.apply_removal, seconds=REMOVAL_SECONDS)
+            except _bounded.Unanswered as error:
+                fault = str(error)
+            finally:
+                held.close()
+            if fault is not None:
+                self._unseen.append(
+                    f"The canary {held.name} could not be removed ({fault}). The next run tries again."
+                )
+
+    # Files
+
+    def _file(self, question: Question) -> Facts:
+        facts: Facts = _bounded.call(
+            _bounded.in_view,
+            _process_id(question),
+            _evidence_files.file,
+            self._path_of(question),
+            bool(question.get("hash")),
+            seconds=self._seconds(LOOK_SECONDS),
+        )
+        return _evidence_files.named(facts)
+
+    # Requests
+
+    def _requests(self, questions: t.Sequence[Question]) -> None:
+        wanted = self._error_logs[0] if any(question.get("log") for question in questions) else ()
+        logs = _evidence_logs.ErrorLogs(wanted, self._error_logs[1])
+        self._unseen += logs.unseen
+        try:
+            self._each(
+                questions, lambda question: self._request(question, logs), limit=REQUESTS_LIMIT
+            )
+        finally:
+            logs.close()
+
+    def _request(self, question: Question, logs: _evidence_logs.ErrorLogs) -> Facts:
+        filled = {
+            key: self._filled(value) if isinstance(value, str) and key != "id" else value
+            for key, value in question.items()
+        }
+        request = _evidence_requests.Request.of(filled)
+        is_logged = bool(question.get("log"))
+        if is_logged:
+            logs.mark()
+        answer = _evidence_requests.ask(request, self._seconds(_evidence_requests.TIMEOUT_SECONDS))
+        gained = logs.gained(request.method, request.target, request.host) if is_logged else []
+        return {**answer, "target": request.target, "log": gained}
+
+    # Paths
+
+    def _paths(self, questions: t.Sequence[Question]) -> None:
+        """Ask what belongs together at once: a look as a user costs some processes."""
+        together: dict[tuple[t.Any, ...], list[tuple[Question, _Look]]] = {}
+        for question in questions:
+            look = self._attempt_look(question)
+            if look is not None:
+                key = look.who, look.process_id, look.sample_files
+                together.setdefault(key, []).append((question, look))
+        for group in together.values():
+            answers = self._asked([look for _unused, look in group])
+            for (question, look), answer in zip(group, answers):
+                self._answers[question["id"]] = answer
+                if "components" not in answer:
+                    answer["components"] = self._components(look)
+
+    def _attempt_look(self, question: Question) -> _Look | None:
+        found: list[_Look] = []
+
+        def read(question: Question) -> Facts:
+            found.append(self._look(question))
+            return {"unseen": "out of time"}
+
+        self._answers[question["id"]] = self._attempt(read, question)
+        return found[0] if found else None
+
+    def _look(self, question: Question) -> _Look:
+        path = self._path_of(question)
+        want = tuple(str(word) for word in question.get("want") or ())
+        unwanted = tuple(str(word) for word in question.get("unwanted") or ())
+        return _Look(
+            _evidence_accounts.account(question),
+            _process_id(question),
+            int(question.get("sample_files") or 0),
+            _path_access.Question(path, want, unwanted),
+        )
+
+    def _asked(self, looks: t.Sequence[_Look]) -> list[Facts]:
+        try:
+            seconds = self._seconds(LOOK_SECONDS)
+        except Unseen as why:
+            return [{"unseen": str(why)} for _unused in looks]
+        try:
+            answers: list[Facts] = _bounded.call(_ask_paths, looks, seconds=seconds)
+        except _bounded.Unanswered as error:
+            if len(looks) == 1:
+                return [{"unseen": str(error)}]
+            # One of them may be what spoils the others.
+            return [answer for look in looks for answer in self._asked([look])]
+        return answers
+
+    def _components(self, look: _Look) -> list[Facts]:
+        table = self._table(look.process_id)
+        try:
+            found: list[Facts] = _bounded.call(
+                _bounded.in_view,
+                look.process_id,
+                _evidence_files.components,
+                look.question.path,
+                table,
+                seconds=self._seconds(LOOK_SECONDS),
+            )
+        except (Unseen, *_FAULTS):
+            return []
+        return [_evidence_files.named(facts) for facts in found]
+
+    # Trees and storage
+
+    def _tree(self, question: Question) -> Facts:
+        limit = 2000 if question.get("limit") is None else int(question["limit"])
+        seconds = 2.0 if question.get("seconds") is None else float(question["seconds"])
+        seconds = max(0.0, self._seconds(min(seconds, TREE_SECONDS)))
+        facts: Facts = _bounded.call(
+            _bounded.in_view,
+            _process_id(question),
+            _evidence_trees.tree,
+            self._path_of(question),
+            limit,
+            seconds,
+            seconds=seconds + LOOK_SECONDS,
+        )
+        for entry in facts["entries"]:
+            _evidence_files.named(entry)
+        return facts
+
+    def _storage(self, question: Question) -> Facts:
+        process_id = _process_id(question)
+        # A view's own mounts are no matter of this host's fstab.
+        fstab = _evidence_files.read_fstab() if process_id is None else []
+        facts: Facts = _bounded.call(
+            _bounded.in_view,
+            process_id,
+            _evidence_files.storage,
+            self._path_of(question),
+            self._table(process_id),
+            fstab,
+            seconds=self._seconds(LOOK_SECONDS),
+        )
+        for mount in (facts, facts["fstab"]):
+            if mount and mount["source"] is not None:
+                mount["source"] = _evidence_masks.source(mount["source"])
+                mount["options"] = [_evidence_masks.mount_option(each) for each in mount["options"]]
+        return facts
+
+
+class _Look(t.NamedTuple):
+    who: _as_user.Account
+    process_id: int | None
+    sample_files: int
+    question: _path_access.Question
+
+
+def _process_id(question: Question) -> int | None:
+    given = question.get("process_id")
+    return None if given is None else int(given)
+
+
+def _remove_leftovers(who: _as_user.Account, directory: str, process_id: int | None) -> list[str]:
+    """Remove what killed runs left, as the user, or as who we are where that user can't look."""
+    removed: list[str] = []
+    me = _as_user.Account("root", os.geteuid(), os.getegid(), tuple(os.getgroups()), "/")
+    for each in (who, me):
+        try:
+            found = _media_canary.apply_removal(
+                each, directory, _media_canary.LEFTOVERS, process_id=process_id
+            )
+        except _as_user.AsUserError:
+            # Placing tells of it.
+            break
+        removed += found["names"]
+        if found["error"] is None:
+            break
+    return removed
+
+
+def _place(
+    who: _as_user.Account,
+    directory: str,
+    umask: int,
+    process_id: int | None,
+    suffix: str,
+    content: str,
+) -> tuple[Facts, list[int]]:
+    facts, held = _media_canary.place_held(
+        who, directory, umask=umask, process_id=process_id, suffix=suffix, content=content
+    )
+    facts.pop("content", None)
+    return facts, [] if held is None else [held.directory, held.file]
+
+
+def _ask_paths(looks: t.Sequence[_Look]) -> list[Facts]:
+    first = looks[0]
+    return _path_access.ask(
+        first.who,
+        [look.question for look in looks],
+        sample_files=first.sample_files,
+        process_id=first.process_id,
+    )
