@@ -35,13 +35,14 @@ class NoEngineError(EngineError):
 
 
 class Engine:
-    """Docker, as its command line has it.
+    """Docker, or what has the command line of Docker.
 
+    :param command: ``docker``, or ``podman`` where that is what runs others' containers.
     :raises NoEngineError: when the command isn't there.
     """
 
-    def __init__(self) -> None:
-        found = shutil.which("docker", path=_as_user.PATH)
+    def __init__(self, command: str = "docker") -> None:
+        found = shutil.which(command, path=_as_user.PATH)
         if found is None:
             raise NoEngineError(
                 "This host has no command docker. Install an engine and its plugin compose (Debian 13: "
@@ -108,6 +109,27 @@ class Engine:
                 "Mend what they name, and run the playbook again; what was in use goes on."
             )
         return done.stdout
+
+    def exec(
+        self, container: str, command: t.Sequence[str], *, timeout_seconds: float
+    ) -> tuple[int, str, str]:
+        """Run a command in a running container, and return its status and what it printed."""
+        try:
+            done = subprocess.run(
+                [self.path, "exec", container, *command],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="backslashreplace",
+                env=environment(),
+                timeout=timeout_seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise EngineError(
+                f"{command[0]} did not answer in container {container[:12]} within {timeout_seconds:g} s."
+            ) from error
+        return done.returncode, done.stdout, done.stderr
 
     def logs(self, container: str) -> str:
         """Return the end of what a container printed."""

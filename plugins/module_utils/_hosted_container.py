@@ -4,7 +4,7 @@
 
 # This module util is PRIVATE to the collection. It can have breaking changes at any time.
 
-"""Which container an app runs in. Reads only."""
+"""Which container something runs in. Reads only."""
 
 from __future__ import annotations
 
@@ -34,3 +34,97 @@ def look_up(question: t.Mapping[str, t.Any] | None) -> tuple[_docker.Facts | Non
     except _docker.EngineError as error:
         return None, str(error)
     return (_docker.facts_of(running[0]) if running else None), None
+
+
+# Docker first: its command may be Podman's own, by way of the package podman-docker.
+ENGINES = ("docker", "podman")
+
+
+def inspect(
+    container: str, unseen: list[str]
+) -> tuple[_docker.Engine | None, _docker.Facts | None]:
+    """Return the engine that runs a container of this host, and what it knows of it.
+
+    :param container: its id.
+    :param unseen: gets why nothing can be known.
+    """
+    reasons = []
+    for command in ENGINES:
+        try:
+            engine = _docker.Engine(command)
+            found = engine.container(container)
+        except _docker.NoEngineError:
+            continue
+        except _docker.EngineError as error:
+            reasons.append(str(error).splitlines()[0])
+            continue
+        if found is not None:
+            return engine, describe(found)
+    why = "; ".join(reasons) or "neither docker nor podman knows it"
+    unseen.append(
+        f"Container {container[:12]} can't be looked into: {why}. That takes root "
+        "('become: true') and the command of the engine that runs it."
+    )
+    return None, None
+
+
+def describe(container: _docker.Facts) -> _docker.Facts:
+    """Return what a diagnosis needs of a container, and nothing of its environment."""
+    config = container.get("Config") or {}
+    network = container.get("NetworkSettings") or {}
+    host = container.get("HostConfig") or {}
+    names = {str(config.get("Hostname") or "")}
+    addresses = {str(network.get("IPAddress") or "")}
+    for each in (network.get("Networks") or {}).values():
+        names.update(each.get("Aliases") or [])
+        names.update(each.get("DNSNames") or [])
+        addresses.update([each.get("IPAddress") or "", each.get("GlobalIPv6Address") or ""])
+    name = str(container.get("Name") or "").lstrip("/")
+    return {
+        "id": str(container["Id"]),
+        "name": name,
+        "image": str(config.get("Image") or container.get("Image") or ""),
+        "user": str(config.get("User") or ""),
+        "working_directory": str(config.get("WorkingDir") or "/"),
+        "read_only": bool(host.get("ReadonlyRootfs")),
+        "network_mode": str(host.get("NetworkMode") or ""),
+        "networks": sorted(network.get("Networks") or {}),
+        "names": sorted({name, *names} - {""}),
+        "addresses": sorted(addresses - {""}),
+        "mounts": mounts(container),
+        "ports": ports(network.get("Ports") or {}),
+    }
+
+
+def mounts(container: _docker.Facts) -> list[_docker.Facts]:
+    """Return the mounts of a container, each with its volume's name where it is one."""
+    names = {
+        str(each["Destination"]): each.get("Name")
+        for each in container.get("Mounts") or []
+        if each["Type"] == "volume"
+    }
+    return [
+        {
+            "type": mount["type"],
+            "source": mount["source"],
+            "target": mount["target"],
+            "name": names.get(mount["target"]),
+            "read_write": mount["writable"],
+        }
+        for mount in _docker.mounts_of(container)
+    ]
+
+
+def ports(published: t.Mapping[str, t.Any]) -> list[_docker.Facts]:
+    """Return the TCP ports that a container has on the host."""
+    found = [
+        {
+            "host_address": binding.get("HostIp") or "0.0.0.0",
+            "host_port": int(binding["HostPort"]),
+            "port": int(key.partition("/")[0]),
+        }
+        for key, bindings in published.items()
+        if key.partition("/")[2] in ("", "tcp")
+        for binding in bindings or []
+    ]
+    return sorted(found, key=lambda port: (port["host_port"], port["host_address"]))

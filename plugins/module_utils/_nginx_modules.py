@@ -99,7 +99,7 @@ def directives(conf_file: str, *, main_level: bool = False) -> t.Iterator[_nginx
             yield directive
             if directive.name == "include" and directive.arguments:
                 pattern = os.path.join(os.path.dirname(conf_file), directive.arguments[0])
-                waiting += _glob.expand(pattern, _names)
+                waiting += _glob.expand(pattern, names)
 
 
 def _in_file(path: str) -> t.Iterator[_nginx_syntax.Directive]:
@@ -113,7 +113,8 @@ def _in_file(path: str) -> t.Iterator[_nginx_syntax.Directive]:
         return
 
 
-def _names(directory: str) -> list[str]:
+def names(directory: str) -> list[str]:
+    """Return the names in a directory, for a pattern; none where it can't be read."""
     try:
         return os.listdir(directory or "/")
     except OSError:

@@ -129,6 +129,57 @@ def find_master(pid_file: str, conf_file: str, proc: str = "/proc") -> Master | 
     return _master(min(oldest), proc) if oldest else None
 
 
+def masters(proc: str = "/proc") -> list[Master]:
+    """Return every master that is to be seen, those in containers of this host included."""
+    found = {}
+    for pid in _pids(proc):
+        if _title(pid, proc).startswith(_MASTER):
+            with contextlib.suppress(ProcessLookupError):
+                found[pid] = _process.stat(pid, proc)
+    return [
+        Master(pid, facts.start_ticks, proc)
+        for pid, facts in sorted(found.items())
+        # A worker that starts bears this title too, and so does the new master of an upgrade.
+        if facts.parent not in found and facts.state not in "ZX"
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Switches:
+    """What a master was started with: https://nginx.org/en/docs/switches.html
+
+    :ivar binary: as it was called.
+    :ivar directives: of ``-g``.
+    """
+
+    binary: str = ""
+    conf_file: str | None = None
+    prefix: str | None = None
+    directives: str = ""
+
+
+def switches(master: Master) -> Switches:
+    """Return the switches in a master's title, which has its command line with blanks between."""
+    words = _title(master.pid, master.proc)[len(_MASTER) :].split()
+    if not words:
+        return Switches()
+    values: dict[str, list[str]] = {}
+    option = ""
+    for word in words[1:]:
+        found = re.match(r"-[?hvVtTq]*([cpges])(.*)\Z", word)
+        if found:
+            option = found[1]
+            values[option] = [found[2]] if found[2] else []
+        elif option:
+            values[option].append(word)
+    return Switches(
+        words[0],
+        " ".join(values.get("c", [])) or None,
+        " ".join(values.get("p", [])) or None,
+        " ".join(values.get("g", [])),
+    )
+
+
 def _master(pid: int, proc: str) -> Master | None:
     try:
         return Master(pid, _process.stat(pid, proc).start_ticks, proc)

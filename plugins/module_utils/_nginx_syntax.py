@@ -126,14 +126,14 @@ def parse(text: str) -> t.Iterator[Directive | BlockEnd]:
             if not words:
                 raise NginxSyntaxError(f'unexpected "{character}"', lines.at(position))
             position += 1
-            is_lua = character == "{" and words[0].value.endswith(_LUA_BLOCK_SUFFIX)
-            opens = character == "{" and not is_lua
+            has_lua = character == "{" and words[0].value.endswith(_LUA_BLOCK_SUFFIX)
+            opens = character == "{" and not has_lua
             directive = Directive(tuple(words), parents, opens, words[0].start, position)
             yield directive
             words = []
             if opens:
                 parents = (*parents, directive)
-            elif is_lua:
+            elif has_lua:
                 position = _skip_lua(text, position, lines)
         else:
             word = _read_word(text, position, lines)
@@ -141,6 +141,19 @@ def parse(text: str) -> t.Iterator[Directive | BlockEnd]:
             position = word.end
     if words or parents:
         raise NginxSyntaxError("unexpected end of file", lines.at(len(text)))
+
+
+def is_lua(directive: Directive) -> bool:
+    """Return whether a block of Lua follows."""
+    return directive.name.endswith(_LUA_BLOCK_SUFFIX)
+
+
+def end_of_lua(text: str, directive: Directive) -> int:
+    """Return the position behind the ``}`` of a directive's block of Lua.
+
+    :raises NginxSyntaxError: where it has no end.
+    """
+    return _skip_lua(text, directive.end, _Lines(text))
 
 
 def _skip_gap(text: str, position: int) -> int:

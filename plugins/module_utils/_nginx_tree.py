@@ -93,10 +93,14 @@ class Message:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What Nginx says of a staged tree."""
+    """What Nginx says of a staged tree.
+
+    :ivar read: the files that it read, by their live names, when it passed.
+    """
 
     passed: bool
     messages: tuple[Message, ...]
+    read: tuple[str, ...] = ()
 
     @property
     def fault(self) -> Message:
@@ -267,8 +271,11 @@ class Stage:
             (end, end, f" server {{ listen {listen}; include {_nginx_syntax.quote(staged)}; }} ")
         )
 
-    def test(self) -> Verdict:
-        """Write the staged tree and let Nginx judge it."""
+    def test(self, directives: str = "") -> Verdict:
+        """Write the staged tree and let Nginx judge it.
+
+        :param directives: what Nginx is also started with, by ``-g``.
+        """
         self._write()
         build = self._build
         # -T is -t that also tells which files were read.
@@ -279,7 +286,9 @@ class Stage:
             command += ["-e", "stderr"]
         if not self._sets_pid:
             # A test creates the pid file where there is none: ngx_create_pidfile().
-            command += ["-g", f"pid {_nginx_syntax.quote(self._path('nginx.pid'))};"]
+            directives += f" pid {_nginx_syntax.quote(self._path('nginx.pid'))};"
+        if directives:
+            command += ["-g", directives.strip()]
         try:
             finished = subprocess.run(
                 command,
@@ -298,13 +307,15 @@ class Stage:
         # Those lines that a level does not begin are summaries.
         messages = {self._message(found): None for found in _MESSAGE.finditer(said)}
         passed = finished.returncode == 0
+        names = dumped(dump)
         if passed:
-            self._require_same_reading(set(_DUMPED.findall(dump)))
+            self._require_same_reading(set(names))
         if not passed and not messages:
             messages = {Message("emerg", self._live(said.strip()), None, None): None}
-        return Verdict(passed, tuple(messages))
+        read = tuple(self._live(name) for name in names) if passed else ()
+        return Verdict(passed, tuple(messages), read)
 
-    def _require_same_reading(self, dumped: set[str]) -> None:
+    def _require_same_reading(self, names: set[str]) -> None:
         """Refuse to go on where Nginx read the files otherwise than they were followed here."""
         if self._unread:
             raise NginxError(
@@ -314,7 +325,7 @@ class Stage:
                 file=self._unread_file,
                 line=self._unread.line,
             )
-        if self._staged_change and self._staged_change not in dumped:
+        if self._staged_change and self._staged_change not in names:
             raise NginxError(
                 "An include of the changed file was found, but Nginx did not read it. So what the "
                 "change would do can't be told. Nothing was changed."
@@ -522,6 +533,21 @@ def _kind(context: tuple[str, ...]) -> str:
 
 def _text(content: bytes) -> str:
     return content.decode("utf-8", "surrogateescape")
+
+
+def dumped(text: str) -> list[str]:
+    """Return the names of the files in what ``nginx -T`` prints."""
+    return _DUMPED.findall(text)
+
+
+def messages(text: str) -> list[Message]:
+    """Return what Nginx printed about a configuration."""
+    found = []
+    for line in _MESSAGE.finditer(text):
+        places = list(_PLACE.finditer(line["text"]))
+        place = (places[-1]["file"], int(places[-1]["line"])) if places else (None, None)
+        found.append(Message(line["level"], line["text"], *place))
+    return found
 
 
 def is_pattern(path: str) -> bool:

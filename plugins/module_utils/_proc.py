@@ -1,0 +1,253 @@
+# Copyright (c) 2026, the flaskworks.static_media authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is PRIVATE to the collection. It can have breaking changes at any time.
+
+"""What /proc tells of a process, also of one in a container of this host. Reads only.
+
+What may not be seen is ``None``, and never taken for what isn't there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import re
+import typing as t
+
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _host
+
+T = t.TypeVar("T")
+
+# As Docker, Podman, containerd and CRI-O name a control group
+_CGROUP_ID = re.compile(r"(?:^|[/-])([0-9a-f]{64})(?:\.scope)?(?:/|$)", re.MULTILINE)
+# The files that an engine mounts into each container
+_MOUNTED_ID = re.compile(
+    r"/(?:containers|overlay-containers)/([0-9a-f]{64})/(?:userdata/)?"
+    r"(?:hostname|hosts|resolv\.conf)\s"
+)
+# cgroups(7): the hierarchy of systemd's own, of version 1 or 2
+_UNIT = re.compile(r"^(?:0:|\d+:name=systemd):(/.*)$", re.MULTILINE)
+
+
+class Ids(t.NamedTuple):
+    """As whom a process acts, in this host's numbers."""
+
+    uid: int
+    gid: int
+    groups: list[int]
+
+
+class Proc:
+    """A /proc.
+
+    :ivar path: where it is mounted.
+    """
+
+    def __init__(self, path: str = "/proc") -> None:
+        self.path = path
+        self._sockets: dict[str, dict[str, str]] = {}
+
+    def pids(self) -> list[int]:
+        return sorted(int(name) for name in os.listdir(self.path) if name.isdigit())
+
+    def argv(self, pid: int) -> list[str]:
+        """Return the arguments of a process; a title that it has set itself is one argument."""
+        text = self._text(pid, "cmdline")
+        if not text:
+            return []
+        # A title's rest is filled up with zeros.
+        return text.rstrip("\0").split("\0")
+
+    def ids(self, pid: int) -> Ids | None:
+        lines = self._text(pid, "status").splitlines()
+        found = {name: value.split() for name, _colon, value in (li.partition(":") for li in lines)}
+        try:
+            # Real, effective, saved, file system's
+            return Ids(
+                int(found["Uid"][1]),
+                int(found["Gid"][1]),
+                sorted(int(number) for number in found["Groups"]),
+            )
+        except (KeyError, IndexError, ValueError):
+            return None
+
+    def link(self, pid: int, name: str) -> str | None:
+        """Return where a link such as ``cwd`` or ``exe`` leads, in the process's own view."""
+        path = self._file(pid, name)
+        try:
+            return self._look(pid, lambda: os.readlink(path))
+        except OSError:
+            return None
+
+    def environ(self, pid: int) -> dict[str, str] | None:
+        """Return the variables that a process was started with."""
+
+        def read() -> bytes:
+            with open(self._file(pid, "environ"), "rb") as stream:
+                return stream.read()
+
+        try:
+            content = self._look(pid, read)
+        except OSError:
+            return None
+        pairs = (os.fsdecode(pair).partition("=") for pair in content.split(b"\0"))
+        return {name: value for name, separator, value in pairs if separator}
+
+    def mapped_files(self, pid: int) -> list[str]:
+        """Return the files that a process has mapped into its memory."""
+
+        def read() -> list[str]:
+            with open(
+                self._file(pid, "maps"), encoding="utf-8", errors="surrogateescape"
+            ) as lines:
+                return [line.rstrip("\n").split(maxsplit=5)[-1] for line in lines if "/" in line]
+
+        try:
+            return list(dict.fromkeys(self._look(pid, read)))
+        except OSError:
+            return []
+
+    def open_files(self, pid: int) -> list[str] | None:
+        """Return what the descriptors of a process lead to."""
+        directory = self._file(pid, "fd")
+
+        def read() -> list[str]:
+            found = []
+            for name in os.listdir(directory):
+                with contextlib.suppress(FileNotFoundError):
+                    found.append(os.readlink(os.path.join(directory, name)))
+            return found
+
+        try:
+            return self._look(pid, read)
+        except OSError:
+            return None
+
+    def listens(self, pid: int) -> list[str] | None:
+        """Return where a process listens: ``unix:/path`` or ``host:port``."""
+        held = self.open_files(pid)
+        if held is None:
+            return None
+        table = self.listening(pid)
+        found = {
+            table[target[8:-1]]
+            for target in held
+            if target.startswith("socket:[") and target[8:-1] in table
+        }
+        return sorted(found)
+
+    def listening(self, pid: int) -> dict[str, str]:
+        """Return by inode where anybody listens in the network of a process."""
+        network = self.link(pid, "ns/net") or self.container_id(pid) or ""
+        if network not in self._sockets:
+            self._sockets[network] = {
+                inode: address
+                for table in ("tcp", "tcp6", "unix")
+                for inode, address in self._table(pid, table)
+            }
+        return self._sockets[network]
+
+    def _table(self, pid: int, name: str) -> t.Iterator[tuple[str, str]]:
+        for line in self._text(pid, f"net/{name}").splitlines()[1:]:
+            if name == "unix":
+                fields = line.split(maxsplit=7)
+                # __SO_ACCEPTCON, include/linux/net.h
+                if len(fields) == 8 and int(fields[3], 16) & 0x10000:
+                    yield fields[6], f"unix:{fields[7]}"
+                continue
+            row = line.split()
+            if len(row) > 9 and row[3] == _host.TCP_LISTEN:
+                text, _colon, port = row[1].partition(":")
+                address = _host.decode_address(text)
+                mapped = re.fullmatch(r"::ffff:(\d+(?:\.\d+){3})", address)
+                if mapped:
+                    address = mapped[1]
+                shown = f"[{address}]" if ":" in address else address
+                yield row[9], f"{shown}:{int(port, 16)}"
+
+    def container_id(self, pid: int) -> str | None:
+        """Return the id of the container that a process is in, unless we are in it ourselves."""
+        found = self._container_id(str(pid))
+        return found if found and found != self._container_id("self") else None
+
+    def _container_id(self, pid: str) -> str | None:
+        mounted = _MOUNTED_ID.search(self._text(pid, "mountinfo"))
+        if mounted:
+            return mounted[1]
+        ids = _CGROUP_ID.findall(self._text(pid, "cgroup"))
+        return str(ids[-1]) if ids else None
+
+    def unit(self, pid: int) -> tuple[str | None, bool]:
+        """Return the service of systemd's that a process belongs to, and whether a user runs it."""
+        for path in _UNIT.findall(self._text(pid, "cgroup")):
+            names = [part for part in path.split("/") if part.endswith(".service")]
+            if names:
+                manager = re.match(r"user@\d+\.service\Z", names[0])
+                if not (manager and len(names) == 1):
+                    return names[-1], bool(manager)
+        return None, False
+
+    def same(self, pid: int, namespace: str) -> bool | None:
+        """Return whether a process has a namespace in common with us."""
+        theirs = self.link(pid, f"ns/{namespace}")
+        ours = os.readlink(os.path.join(self.path, "self/ns", namespace))
+        return theirs == ours if theirs else None
+
+    def user_name(self, pid: int, uid: int) -> str:
+        """Return the name of a user as the process itself would find it, else the number."""
+        return self._name(pid, uid, "passwd", lambda: pwd.getpwuid(uid).pw_name)
+
+    def group_name(self, pid: int, gid: int) -> str:
+        """Return the name of a group as the process itself would find it, else the number."""
+        return self._name(pid, gid, "group", lambda: grp.getgrgid(gid).gr_name)
+
+    def _name(self, pid: int, number: int, table: str, here: t.Callable[[], str]) -> str:
+        if self.container_id(pid):
+            path = self._file(pid, f"root/etc/{table}")
+            with contextlib.suppress(OSError), open(path, encoding="utf-8") as lines:
+                for line in lines:
+                    fields = line.split(":")
+                    if len(fields) > 2 and fields[2] == str(number):
+                        return fields[0]
+            return str(number)
+        try:
+            return here()
+        except KeyError:
+            return str(number)
+
+    def _file(self, pid: int | str, name: str) -> str:
+        return os.path.join(self.path, str(pid), name)
+
+    def _text(self, pid: int | str, name: str) -> str:
+        try:
+            with open(self._file(pid, name), encoding="utf-8", errors="surrogateescape") as stream:
+                return stream.read()
+        except OSError:
+            return ""
+
+    def _look(self, pid: int, function: t.Callable[[], T]) -> T:
+        """Call a function that looks into a process, as its own user where root may not.
+
+        Root in a container often lacks CAP_SYS_PTRACE; the process's own user needs none
+        (ptrace(2), "Ptrace access mode checking").
+        """
+        try:
+            return function()
+        except PermissionError:
+            owner = os.stat(os.path.join(self.path, str(pid)))
+            if os.geteuid() != 0 or owner.st_uid == 0:
+                raise
+        group = os.getegid()
+        os.setegid(owner.st_gid)
+        try:
+            os.seteuid(owner.st_uid)
+            try:
+                return function()
+            finally:
+                os.seteuid(0)
+        finally:
+            os.setegid(group)
