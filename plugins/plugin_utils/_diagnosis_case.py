@@ -258,6 +258,11 @@ class Case:
         return {"uid": nginx.get("worker_uid"), "gid": nginx.get("worker_gid"), "groups": nginx.get("worker_groups") or []}
 
     @property
+    def nginx_view(self) -> Question:
+        """The view of Nginx's processes, where these run in a container."""
+        return {"process_id": self.nginx.get("master_pid")} if self.nginx.get("container") else {}
+
+    @property
     def app_user(self) -> Question:
         process = self.process or {}
         return {"uid": process.get("uid"), "gid": process.get("gid"), "groups": process.get("groups") or []}
@@ -456,8 +461,8 @@ def looks(case: Case) -> t.Iterator[Question]:
     for mount in case.static:
         yield {"kind": "trees", "id": f"{mount.key}.tree", "path": mount.folder, "limit": LOOK_LIMIT, "seconds": 2.0, **case.app_view}
     for n, each in enumerate(case.files_locations):
-        yield {"kind": "trees", "id": f"core.location.{n}.tree", "path": each.directory, "limit": LOOK_LIMIT, "seconds": 2.0}
-        yield {"kind": "files", "id": f"core.location.{n}.directory", "path": each.directory, "hash": False}
+        yield {"kind": "trees", "id": f"core.location.{n}.tree", "path": each.directory, "limit": LOOK_LIMIT, "seconds": 2.0, **case.nginx_view}
+        yield {"kind": "files", "id": f"core.location.{n}.directory", "path": each.directory, "hash": False, **case.nginx_view}
     for n, upload in enumerate(case.uploads):
         yield {"kind": "files", "id": f"core.upload.{n}.directory", "path": upload.path, "hash": False, **case.app_view}
     if case.media_root:
@@ -481,8 +486,8 @@ def questions(case: Case) -> t.Iterator[Question]:
         yield {"kind": "files", "id": f"{mount.key}.source", "path": posixpath.join(mount.folder, sample), "hash": True, **case.app_view}
         route = case.route(target)
         if route and route.path:
-            yield {"kind": "paths", "id": f"{mount.key}.path", "path": route.path, "want": ["read"], **case.nginx_user}
-            yield {"kind": "files", "id": f"{mount.key}.file", "path": route.path, "hash": True}
+            yield {"kind": "paths", "id": f"{mount.key}.path", "path": route.path, "want": ["read"], **case.nginx_user, **case.nginx_view}
+            yield {"kind": "files", "id": f"{mount.key}.file", "path": route.path, "hash": True, **case.nginx_view}
     upload = case.upload
     if upload and case.process:
         yield {"kind": "canaries", "id": CANARY, "directory": upload.path, "suffix": ".txt", **case.app_user, **case.app_view}
@@ -492,7 +497,7 @@ def questions(case: Case) -> t.Iterator[Question]:
         yield case.request("core.media", case.media_url + name)
         yield case.request("core.media.absent", case.media_url + "flask-verify-absent")
     if case.media_directory:
-        yield {"kind": "paths", "id": "core.media.path", "path": case.media_directory, "want": ["traverse"], "unwanted": ["write"], "sample_files": 200, **case.nginx_user}
+        yield {"kind": "paths", "id": "core.media.path", "path": case.media_directory, "want": ["traverse"], "unwanted": ["write"], "sample_files": 200, **case.nginx_user, **case.nginx_view}
 
 
 def quoted(path: str) -> str:
