@@ -22,6 +22,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _nginx_config,
     _nginx_routes,
 )
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils._findings import below
 
 Answer = t.Mapping[str, t.Any]
 Question = dict[str, t.Any]
@@ -316,18 +317,27 @@ class Case:
 
     def on_host(self, path: str) -> str | None:
         """Return where a path of the app's is on the host; ``None`` if it is in a container's layer."""
-        container = self.container
-        if container is None:
+        if self.container is None:
             return path
-        best = None
-        for mount in container.get("mounts") or []:
-            target = mount["target"].rstrip("/")
-            if path == target or path.startswith(target + "/"):
-                if best is None or len(target) > len(best[0]):
-                    best = (target, mount)
-        if best is None or not best[1].get("source"):
+        mount = self.mount_of(path)
+        if mount is None or not mount.get("source"):
             return None
-        return posixpath.normpath(best[1]["source"] + path[len(best[0]) :])
+        return posixpath.normpath(mount["source"] + "/" + posixpath.relpath(path, mount["target"]))
+
+    def mount_of(self, path: str) -> Answer | None:
+        """Return the mount of the app's container that a path in it lies on, the root's excepted."""
+        found = [m for m in (self.container or {}).get("mounts") or [] if below(m["target"], path)]
+        return max(found, key=lambda mount: len(mount["target"]), default=None)
+
+    def in_app(self, path: str) -> str | None:
+        """Return what the app calls a path of the host's; ``None`` where its container has it not."""
+        if self.container is None:
+            return path
+        for mount in self.container.get("mounts") or []:
+            if mount.get("source") and below(mount["source"], path):
+                inside = posixpath.relpath(path, mount["source"])
+                return posixpath.normpath(posixpath.join(mount["target"], inside))
+        return None
 
     # Nginx's word
 
@@ -369,9 +379,11 @@ class Case:
     @functools.cached_property
     def media_location(self) -> FilesLocation | None:
         """The location by which Nginx serves uploads."""
-        if self.media_url is None:
-            return None
-        route = self.route(self.media_url + "x")
+        return self.location_of(self.media_url) if self.media_url else None
+
+    def location_of(self, url: str) -> FilesLocation | None:
+        """Return the location by which Nginx serves what is below a prefix, if it serves files there."""
+        route = self.route(url + "x")
         chain = route.locations if route else []
         for each in self.files_locations:
             if chain and chain[0] is each.location:
