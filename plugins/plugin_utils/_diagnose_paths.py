@@ -42,7 +42,7 @@ def looks(case: Case) -> t.Iterator[Question]:
         asked[f"paths.beside.{parent}"] = {
             "kind": "trees",
             "path": parent,
-            "depth": 1,
+            "deep": False,
             "limit": 500,
             "seconds": 1.0,
         }
