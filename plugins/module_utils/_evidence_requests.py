@@ -102,6 +102,8 @@ class Request:
         for text in texts:
             if "\r" in text or "\n" in text or "\0" in text:
                 raise RequestError(f"{text!r} would end the line that it is sent in")
+        if not 0 < self.port < 65536:
+            raise RequestError(f"port is {self.port}; there are 1 to 65535")
         if self.protocol not in ("http", "uwsgi"):
             raise RequestError(f"protocol is {self.protocol!r}; known are http and uwsgi")
         if not 0 <= (self.body_bytes or 0) <= SENT_LIMIT_BYTES and not self.expect:
