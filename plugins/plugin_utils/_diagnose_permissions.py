@@ -162,7 +162,7 @@ def _of_component(case: Case, stops: t.Sequence[Stop]) -> Finding:
         return _foreign(case, stops)
     users = " and ".join(dict.fromkeys(each.user for each in stops))
     proofs = [each.proof for each in stops if each.proof]
-    fix = _mend(case, stop, [each for each in stops])
+    fix = _mend(case, stop, stops)
     return Finding(
         stop.reason,
         "error",
