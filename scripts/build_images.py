@@ -24,10 +24,10 @@ PULL_SECONDS = 120
 # Release, and the suite that mmdebstrap knows it by.
 RELEASES = {"debian12": "bookworm", "debian13": "trixie"}
 # node: systemd as PID 1. ready: the same, and what deploys install. fresh: what `make site` may expect of a
-# new machine, and no init at all.
-KINDS = ("node", "ready", "fresh")
+# new machine, and no init at all. diagnosis: ready, and what other people's hosts are made of.
+KINDS = ("node", "ready", "fresh", "diagnosis")
 # What a kind is made from, where that is not Debian alone.
-MADE_FROM = {"ready": "node"}
+MADE_FROM = {"ready": "node", "diagnosis": "ready"}
 # What is copied into it, from the environment that this runs in.
 COPIED = {"ready": Path(sys.executable).with_name("uv")}
 NAMES = [f"{kind}-{release}" for kind in KINDS for release in RELEASES]

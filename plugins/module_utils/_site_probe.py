@@ -4,10 +4,10 @@
 
 # This module util is PRIVATE to the collection. It can have breaking changes at any time.
 
-"""What a site answers to a handshake by name, and to a length before there is a body.
+"""What a site answers to a handshake by name, to a length before there is a body, and to requests.
 
-``ansible.builtin.uri`` can ask neither: it names no host where it is given an address, and it sends
-a body in full.
+``ansible.builtin.uri`` can ask neither of the first: it names no host where it is given an address, and
+it sends a body in full. Of the last it makes one a run of it.
 """
 
 from __future__ import annotations
@@ -80,18 +80,26 @@ def body_answer(
 
 
 def response(address: str, port: int, request: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return what ``ansible.builtin.uri`` would, of a request by HTTPS that names its host.
+    """Return what ``ansible.builtin.uri`` would, of a request that names its host to TLS, too.
 
     By an address alone Nginx would make the handshake of another server block, which may refuse it.
 
-    :param request: its ``url``, and ``headers`` with the ``Host``.
+    :param request: its ``url``, ``headers`` with the ``Host``, and a ``unix_socket`` to be asked in place of
+        the site.
     """
     url = urllib.parse.urlsplit(request["url"])
     target = url.path + (f"?{url.query}" if url.query else "")
     name = request["headers"]["Host"]
+    context = anyone() if url.scheme == "https" else None
+    unix_socket = request.get("unix_socket")
+    connection = (
+        _connected_to_socket(unix_socket)
+        if unix_socket
+        else _connected(url.hostname or address, url.port or port, name, context)
+    )
     client = http.client.HTTPConnection(name, timeout=TIMEOUT_SECONDS)
     try:
-        with _connected(address, port, name, anyone()) as stream:
+        with connection as stream:
             client.sock = stream
             client.request("GET", target, headers=dict(request["headers"]))
             answer = client.getresponse()
@@ -112,6 +120,14 @@ def response(address: str, port: int, request: t.Mapping[str, t.Any]) -> dict[st
         "status": answer.status,
         "content": content,
     }
+
+
+@contextlib.contextmanager
+def _connected_to_socket(path: str) -> t.Iterator[t.Any]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+        stream.settimeout(TIMEOUT_SECONDS)
+        stream.connect(path)
+        yield stream
 
 
 def anyone() -> ssl.SSLContext:

@@ -42,7 +42,9 @@ options:
     description: File with the certificate that each name has to present. Without it no handshake is made.
     type: path
   requests:
-    description: Requests to make by HTTPS, each a C(url), and C(headers) with the C(Host) that is named in the handshake, too.
+    description:
+      - Requests to make, each a C(url), and C(headers) with the C(Host) that is named in the handshake, too.
+      - One with a C(unix_socket) is made to that one in place of the site.
     type: list
     elements: dict
     default: []

@@ -170,9 +170,16 @@ def uri_requests(
     canary: Evidence,
     private_canaries: t.Sequence[Evidence] = (),
 ) -> list[dict[str, t.Any]]:
-    """Return those requests that ``ansible.builtin.uri`` can make: it names no host to TLS."""
+    """Return those requests that ``ansible.builtin.uri`` makes: a static file, and an upload.
+
+    It names no host to TLS, and each of its requests is a run of a module: see :func:`site_question`.
+    """
     asked = requests(settings, static, canary, private_canaries)
-    return [request for request in asked if not request["url"].startswith("https:")]
+    kinds: dict[str, dict[str, t.Any]] = {}
+    for request in asked:
+        if not request["url"].startswith("https:") and request["kind"] in ("static", "media"):
+            kinds.setdefault(request["kind"], request)
+    return list(kinds.values())
 
 
 def site_question(
@@ -182,10 +189,11 @@ def site_question(
     private_canaries: t.Sequence[Evidence] = (),
 ) -> dict[str, t.Any]:
     """Return the arguments of ``flask_site_info``: all else that the proof needs."""
-    asked = requests(settings, static, canary, private_canaries)
+    facts = (settings, static, canary, private_canaries)
+    by_uri = uri_requests(*facts)
     return {
         **_verify_tls.question(settings, _verify_limits.bodies(settings)),
-        "requests": [request for request in asked if request["url"].startswith("https:")],
+        "requests": [request for request in requests(*facts) if request not in by_uri],
     }
 
 

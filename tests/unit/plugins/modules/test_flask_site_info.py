@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import select
 import shutil
 import socket
+import socketserver
 import subprocess
 import tempfile
+import threading
 import typing as t
 from pathlib import Path
 
@@ -112,6 +115,40 @@ def test_a_request_names_its_host_in_the_handshake(
         assert found["content_type"] == "text/plain"
     assert (refused["status"], bool(refused["msg"])) == (-1, True)
     assert [found["item"] for found in answer["responses"]] == asked
+
+
+def test_the_app_is_asked_by_its_socket(run_module: Module, tmp_path: Path) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = f"{self.headers['Host']} {self.path}".encode()
+            self.send_response(203)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        # Else it asks the client for an address, which this one has not.
+        def log_message(self, *_unused: t.Any) -> None:
+            pass
+
+    path = str(tmp_path / "app.sock")
+    headers = {"Host": "gallery.example"}
+    asked = [
+        {"url": "http://localhost/a?b", "unix_socket": path, "headers": headers},
+        {"url": "http://localhost/", "unix_socket": f"{path}.gone", "headers": headers},
+    ]
+    with socketserver.UnixStreamServer(path, Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        answer = run_module(
+            "flask_site_info",
+            address="127.0.0.1",
+            port=9,
+            names=["gallery.example"],
+            requests=asked,
+        )
+        server.shutdown()
+    found, gone = answer["responses"]
+    assert (found["status"], found["content"]) == (203, "gallery.example /a?b")
+    assert gone["status"] == -1
 
 
 def test_a_length_is_enough_to_know_the_limit(run_module: Module, site: tuple[Path, int]) -> None:

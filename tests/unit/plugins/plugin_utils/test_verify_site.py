@@ -62,14 +62,25 @@ def test_each_name_is_asked_for_by_itself() -> None:
     assert (asked["scheme"], asked["certificate"]) == ("https", "/c")
 
 
-def test_what_goes_by_https_names_its_host_to_tls_and_uri_makes_the_rest() -> None:
+def test_uri_asks_for_a_file_of_each_kind_and_the_module_for_the_rest() -> None:
+    evidence = healthy()
+    facts = evidence["settings"], evidence["static"], evidence["canary"]
+    by_uri, rest = _verify.uri_requests(*facts), question(evidence)["requests"]
+    assert [request["kind"] for request in by_uri] == ["static", "media"]
+    assert len(by_uri) + len(rest) == len(_verify.requests(*facts))
+    # What changes by itself counts for nothing, so the app itself is asked before and after.
+    assert [r["kind"] for r in rest if r["kind"] in ("direct", "app")] == [
+        "direct",
+        "app",
+        "direct",
+    ]
+
+
+def test_what_goes_by_https_names_its_host_to_tls() -> None:
     evidence = over_tls()
     facts = evidence["settings"], evidence["static"], evidence["canary"]
-    by_tls, by_uri = question(evidence)["requests"], _verify.uri_requests(*facts)
-    assert {request["kind"] for request in by_uri} == {"direct"}
-    assert len(by_tls) + len(by_uri) == len(_verify.requests(*facts))
-    plain = healthy()
-    assert question(plain)["requests"] == []
+    assert _verify.uri_requests(*facts) == []
+    assert question(evidence)["requests"] == _verify.requests(*facts)
 
 
 def test_uploads_are_asked_of_their_domain_and_static_files_of_the_site() -> None:

@@ -1,0 +1,7 @@
+restart_nginx() {
+    /etc/init.d/nginx restart
+}
+
+restart_app() {
+    /etc/init.d/guestbook restart
+}
