@@ -36,16 +36,26 @@ def expand(pattern: str, list_directory: t.Callable[[str], t.Iterable[str]]) -> 
             # Of a file the library finds not even these.
             own = (".", "..") if os.path.isdir(base or "/") else ()
             for name in {*own, *list_directory(base)}:
-                if expression is None:
-                    is_match = name == _unescape(part)
-                else:
-                    # A leading period is matched by a period only: glob(7).
-                    hidden = name.startswith(".") and not part.startswith((".", "\\."))
-                    is_match = not hidden and bool(expression.fullmatch(_bytes(name)))
-                if is_match and (is_last or os.path.isdir(f"{base}/{name}")):
+                if _matches_name(part, name) and (is_last or os.path.isdir(f"{base}/{name}")):
                     matches.append(f"{base}/{name}")
         found = matches
     return sorted(found, key=os.fsencode)
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Tell whether glob(3) would find a path that is there: components of an absolute pattern one by one."""
+    parts = [part for part in pattern.split("/") if part]
+    names = [name for name in path.split("/") if name]
+    return len(parts) == len(names) and all(map(_matches_name, parts, names))
+
+
+def _matches_name(part: str, name: str) -> bool:
+    expression = _translate(_bytes(part))
+    if expression is None:
+        return name == _unescape(part)
+    # A leading period is matched by a period only: glob(7).
+    hidden = name.startswith(".") and not part.startswith((".", "\\."))
+    return not hidden and bool(expression.fullmatch(_bytes(name)))
 
 
 def _bytes(name: str) -> str:
