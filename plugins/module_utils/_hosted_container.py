@@ -68,6 +68,24 @@ def inspect(
     return None, None
 
 
+def unknown(container: str) -> _docker.Facts:
+    """Return what stands in for a container that no engine could be asked about."""
+    return {
+        "id": container,
+        "name": None,
+        "image": None,
+        "user": None,
+        "working_directory": None,
+        "read_only": None,
+        "network_mode": None,
+        "networks": [],
+        "names": [],
+        "addresses": [],
+        "mounts": [],
+        "ports": [],
+    }
+
+
 def describe(container: _docker.Facts) -> _docker.Facts:
     """Return what a diagnosis needs of a container, and nothing of its environment."""
     config = container.get("Config") or {}

@@ -101,9 +101,7 @@ class Proc:
         """Return the files that a process has mapped into its memory."""
 
         def read() -> list[str]:
-            with open(
-                self._file(pid, "maps"), encoding="utf-8", errors="surrogateescape"
-            ) as lines:
+            with open(self._file(pid, "maps"), encoding="utf-8", errors="surrogateescape") as lines:
                 return [line.rstrip("\n").split(maxsplit=5)[-1] for line in lines if "/" in line]
 
         try:
