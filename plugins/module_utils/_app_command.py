@@ -75,7 +75,9 @@ _GUNICORN_NAMES = {
     "-u": "user",
     "--pythonpath": "pythonpath",
 }
-_GUNICORN_SETTINGS = ("bind", "chdir", "umask", "user", "group", "pythonpath", "wsgi_app")
+_GUNICORN_SETTINGS = frozenset(
+    ["bind", "chdir", "umask", "user", "group", "pythonpath", "raw_env", "wsgi_app"]
+)
 GUNICORN_BIND = "127.0.0.1:8000"
 
 # uWSGI's options: https://uwsgi-docs.readthedocs.io/en/latest/Options.html
@@ -137,6 +139,7 @@ class Command:
     :ivar callable: as ``loader`` takes it; may name a file in place of a module.
     :ivar loader: whose rules for that hold: ``gunicorn`` or ``flask``.
     :ivar script: what Python runs, or the server's own command.
+    :ivar environment: variables that the server sets for the app, secrets among them.
     """
 
     server: str | None = None
@@ -152,6 +155,7 @@ class Command:
     python: str | None = None
     python_path: list[str] = dataclasses.field(default_factory=list)
     script: str | None = None
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
     config_files: list[str] = dataclasses.field(default_factory=list)
     unseen: list[str] = dataclasses.field(default_factory=list)
 
@@ -225,7 +229,7 @@ def parse(
     elif server == "hypercorn":
         _hypercorn(command, rest)
     elif server == "flask run":
-        _flask(command, rest, environ)
+        _flask(command, rest, environ, directory, read)
     return command
 
 
@@ -282,14 +286,16 @@ def _gunicorn(
             for name, values in each.items()
             if name in _GUNICORN_SETTINGS
         )
-    for assignment in [*more.get("env", []), *given.get("env", [])]:
-        name, _equals, value = assignment.partition("=")
-        if name == "SCRIPT_NAME":
-            command.script_name = value
+    raw_env = settings.get("raw_env") or []
+    for assignment in [*raw_env, *more.get("env", []), *given.get("env", [])]:
+        _set(command, str(assignment))
     callables = [*rest, *more_rest]
-    command.callable = (
-        command.callable or (callables[0] if callables else None) or settings.get("wsgi_app")
+    command.callable = (callables[0] if callables else None) or _text(
+        settings.get("wsgi_app") or command.callable
     )
+    if command.callable:
+        # All else that a configuration says, /proc says too.
+        command.unseen.clear()
     bind = settings.get("bind")
     if bind is None:
         bind = f"0.0.0.0:{environ['PORT']}" if "PORT" in environ else GUNICORN_BIND
@@ -322,11 +328,17 @@ def _gunicorn_file(
         return {}
     command.config_files.append(path)
     settings, computed = assignments(content, _GUNICORN_SETTINGS)
-    if computed:
-        command.unseen.append(
-            f"{path} computes {', '.join(computed)}, which is not known since it is not run."
-        )
+    if "wsgi_app" in computed:
+        command.unseen.append(f"{path} computes wsgi_app, which is not known since it is not run.")
     return settings
+
+
+def _set(command: Command, assignment: str) -> None:
+    name, equals, value = assignment.partition("=")
+    if equals and name:
+        command.environment[name] = value
+        if name == "SCRIPT_NAME":
+            command.script_name = value
 
 
 def assignments(text: str, names: t.Collection[str]) -> tuple[dict[str, t.Any], list[str]]:
@@ -398,7 +410,13 @@ def _hypercorn(command: Command, words: t.Sequence[str]) -> None:
         command.unseen.append("Hypercorn's configuration file is not read.")
 
 
-def _flask(command: Command, words: t.Sequence[str], environ: t.Mapping[str, str]) -> None:
+def _flask(
+    command: Command,
+    words: t.Sequence[str],
+    environ: t.Mapping[str, str],
+    directory: str | None,
+    read: Reader,
+) -> None:
     """Read the options of https://flask.palletsprojects.com/en/stable/cli/."""
     flags = {
         "--debug",
@@ -412,8 +430,15 @@ def _flask(command: Command, words: t.Sequence[str], environ: t.Mapping[str, str
     names = {"-A": "app", "-h": "host", "-p": "port", "-e": "env-file"}
     options, _rest = _options(words, flags, names)
     command.loader = "flask"
-    # Without either, Flask looks for wsgi.py and app.py itself.
-    command.callable = options.get("app", [environ.get("FLASK_APP", "")])[-1] or "wsgi.py|app.py"
+    command.callable = options.get("app", [environ.get("FLASK_APP", "")])[-1] or None
+    for name in ("wsgi.py", "app.py"):
+        # What Flask itself looks for without either
+        if (
+            command.callable is None
+            and directory
+            and read(os.path.join(directory, name)) is not None
+        ):
+            command.callable = name
     host = options.get("host", [environ.get("FLASK_RUN_HOST", "127.0.0.1")])[-1]
     port = options.get("port", [environ.get("FLASK_RUN_PORT", "5000")])[-1]
     command.listens = [address(f"{host}:{port}")]
@@ -522,6 +547,8 @@ class _UwsgiParser:
         command.user, command.group = last("uid"), last("gid")
         command.umask = last("umask")
         command.python_path = self._values.get("pythonpath", [])
+        for assignment in self._values.get("env", []):
+            _set(command, assignment)
         for name in ("socket", "http-socket"):
             command.listens += [address(each.split(",")[0]) for each in self._values.get(name, [])]
         name = last("callable") or "application"
@@ -537,6 +564,8 @@ class _UwsgiParser:
             command.callable = module if ":" in module else f"{module}:{name}"
         elif file:
             command.callable = f"{_joined(file, base)}:{name}"
+        if command.callable:
+            command.unseen = [each for each in command.unseen if "mounts" in each]
 
     def _last(self, name: str) -> str | None:
         return (self._values.get(name) or [None])[-1]

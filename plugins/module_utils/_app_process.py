@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _app_command,
     _as_user,
+    _flask_app,
     _hosted_container,
     _proc,
     _process,
@@ -104,7 +105,7 @@ class _Discovery:
         self._proc = proc
         self._addresses = addresses
         self._unseen: list[str] = []
-        self._containers: dict[str, tuple[Facts | None, list[str]]] = {}
+        self._containers: dict[str, tuple[Facts, list[str]]] = {}
         self._units: dict[str, dict[str, str]] = {}
 
     def answer(self) -> Facts:
@@ -123,11 +124,23 @@ class _Discovery:
                 "taken from their command lines: set 'become: true'."
             )
         seen = {address for process in processes for address in process["reachable_at"]}
-        for address in sorted(self._addresses - seen):
-            if any(_matches(address, each) for each in seen):
-                continue
-            self._unseen.append(self._nobody_at(address))
+        for address in sorted(self._addresses):
+            if not any(_matches(address, each) for each in seen) and not self._attribute(
+                address, processes
+            ):
+                self._unseen.append(self._nobody_at(address))
         return {"processes": processes, "unseen": self._unseen}
+
+    def _attribute(self, address: str, processes: list[Facts]) -> bool:
+        """Give an address to the one server of which nothing tells where it listens."""
+        silent = [each for each in processes if not each["listens"] and not each["container"]]
+        if len(silent) != 1 or address not in self._proc.listening(silent[0]["pid"]).values():
+            return False
+        silent[0]["listens"] = silent[0]["reachable_at"] = [address]
+        silent[0]["unseen"].append(
+            f"That process {silent[0]['pid']} listens at {address} is concluded from nobody else doing so."
+        )
+        return True
 
     def _candidates(self) -> t.Iterator[_Found]:
         own = os.getpid()
@@ -183,12 +196,13 @@ class _Discovery:
     def _describe(self, master: _Found, workers: list[_Found]) -> Facts | None:
         pid = master.pid
         unseen: list[str] = []
-        container = self._container(master.container, unseen)
+        container = self._container(master, unseen)
         unit, properties = (None, {}) if master.container else self._unit(pid, unseen)
         argv = master.argv
-        if len(argv) == 1 and argv[0].startswith("gunicorn: ") and properties.get("ExecStart"):
-            # setproctitle has overwritten the command line; systemd still has it.
-            argv = properties["ExecStart"]
+        started = properties.get("ExecStart", [])
+        if len(argv) == 1 and _app_command.server_of(started) == master.server:
+            # A title has overwritten the command line; systemd still has it.
+            argv = started
         environ = self._proc.environ(pid)
         directory = self._proc.link(pid, "cwd")
         executable = self._proc.link(pid, "exe")
@@ -208,9 +222,9 @@ class _Discovery:
             "maps": self._proc.mapped_files(workers[0].pid if workers else pid),
         }
         looked = self._in_view(master, known, unseen)
-        if master.server == "python" and not looked["has_flask"]:
-            if not self._is_asked_for(master.listens or []):
-                return None
+        is_likely = master.server != "python" or looked["has_flask"]
+        if not is_likely and not self._is_asked_for(master.listens or []):
+            return None
         if master.server == "python" and looked["callable"] is None:
             unseen.append(
                 f"Process {pid} runs a script of its own, so which object in it is the app can't be told "
@@ -222,7 +236,7 @@ class _Discovery:
         ids = self._proc.ids(at_work)
         listens = master.listens if master.listens is not None else looked["listens"]
         environ = environ or {}
-        if ids and ids.uid == 0:
+        if ids and ids.uid == 0 and not container:
             unseen.append(
                 f"Process {pid} runs the app as root. Its code is not run as root to ask it."
             )
@@ -245,7 +259,7 @@ class _Discovery:
             "unit_properties": {
                 name: value for name, value in properties.items() if name != "ExecStart"
             },
-            "container": container,
+            "container": self._with_user(container, at_work, ids),
             "callable": _secrets.in_text(looked["callable"]) if looked["callable"] else None,
             "loader": looked["loader"],
             "virtualenv": looked["virtualenv"],
@@ -263,20 +277,51 @@ class _Discovery:
             "unseen": unseen,
         }
 
+    def _with_user(self, container: Facts | None, pid: int, ids: _proc.Ids | None) -> Facts | None:
+        """Return a container with the ids that a process of it has there."""
+        if container is None or ids is None:
+            return container
+        uid, gid = self._proc.inner(pid, "uid", ids.uid), self._proc.inner(pid, "gid", ids.gid)
+        return {**container, "process_user": f"{uid}:{gid}"}
+
     def _umask(self, pid: int) -> str | None:
         umask = _process.umask_of(pid, self._proc.path)
         return None if umask is None else f"{umask:04o}"
 
-    def _container(self, identity: str | None, unseen: list[str]) -> Facts | None:
+    def _container(self, process: _Found, unseen: list[str]) -> Facts | None:
+        identity = process.container
         if identity is None:
             return None
         if identity not in self._containers:
             reasons: list[str] = []
             _engine, facts = _hosted_container.inspect(identity, reasons)
+            if facts is None:
+                facts = _hosted_container.unknown(identity)
+                facts["addresses"], facts["ports"] = self._proxied(process.pid)
             self._containers[identity] = facts, reasons
         facts, reasons = self._containers[identity]
         unseen += reasons
-        return facts or _hosted_container.unknown(identity)
+        return facts
+
+    def _proxied(self, pid: int) -> tuple[list[str], list[Facts]]:
+        """Return addresses and published ports of a container, as its proxies' arguments tell."""
+        own = self._proc.addresses(pid)
+        addresses, ports = set(), []
+        for proxy in self._proc.pids():
+            argv = self._proc.argv(proxy)
+            if not argv or os.path.basename(argv[0]) != "docker-proxy":
+                continue
+            given = dict(zip(argv[1::2], argv[2::2]))
+            if given.get("-proto") == "tcp" and given.get("-container-ip") in own:
+                addresses.add(given["-container-ip"])
+                ports.append(
+                    {
+                        "host_address": given["-host-ip"],
+                        "host_port": int(given["-host-port"]),
+                        "port": int(given["-container-port"]),
+                    }
+                )
+        return sorted(addresses), ports
 
     def _unit(self, pid: int, unseen: list[str]) -> tuple[str | None, dict[str, t.Any]]:
         unit, is_users = self._proc.unit(pid)
@@ -337,6 +382,38 @@ def look(known: Facts, readable: bool = True) -> Facts:
         "has_flask": readable and _has_flask(script, virtualenv, environ),
         "unseen": command.unseen,
     }
+
+
+def server_environment(
+    process_id: int | None, user: str | None, proc: str = "/proc"
+) -> dict[str, str]:
+    """Return the variables that a process's server sets for its app. They may be secret.
+
+    Nothing for a process of another user: its secrets are not the app's.
+
+    :param user: whose it has to be; ``None`` when it is in a container.
+    """
+    if process_id is None:
+        return {}
+    if user is not None and not (
+        _as_user.exists(user) and _flask_app.is_of(process_id, _as_user.account(user).uid, proc)
+    ):
+        return {}
+    table = _proc.Proc(proc)
+    argv = table.argv(process_id)
+    if _app_command.server_of(argv) not in ("gunicorn", "uwsgi"):
+        return {}
+    known = [argv, table.environ(process_id) or {}, table.link(process_id, "cwd")]
+    if table.container_id(process_id) is None:
+        return _variables(*known)
+    with _as_user.view_of(process_id) as view:
+        return t.cast("dict[str, str]", _as_user.call(None, _variables, *known, view=view))
+
+
+def _variables(
+    argv: t.Sequence[str], environ: t.Mapping[str, str], directory: str | None
+) -> dict[str, str]:
+    return _app_command.parse(argv, environ, directory, _read).environment
 
 
 def _read(path: str) -> str | None:

@@ -46,6 +46,8 @@ USUAL_CONF_FILES = (
     "/opt/bitnami/nginx/conf/nginx.conf",
 )
 WEB_PORTS = (80, 443)
+# Read with the configuration, unless there is a variable in their path
+_CERTIFICATES = ("ssl_certificate", "ssl_certificate_key")
 SELINUX = "/sys/fs/selinux/enforce"
 
 
@@ -507,9 +509,8 @@ def _inputs(content: str) -> t.Iterator[tuple[str, str, bool]]:
                 # In geo blocks an include is no pattern: ngx_http_geo_include().
                 in_geo = bool(item.parents) and item.parents[-1].name == "geo"
                 yield "include", argument, _nginx_tree.is_pattern(argument) and not in_geo
-            elif item.name in ("ssl_certificate", "ssl_certificate_key"):
-                if "$" not in argument and ":" not in argument:
-                    yield "certificate", argument, False
+            elif item.name in _CERTIFICATES and not re.search("[$:]", argument):
+                yield "certificate", argument, False
     except _nginx_syntax.NginxSyntaxError:
         # Nginx would not read on either.
         return

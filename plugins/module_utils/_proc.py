@@ -167,6 +167,22 @@ class Proc:
                 shown = f"[{address}]" if ":" in address else address
                 yield row[9], f"{shown}:{int(port, 16)}"
 
+    def addresses(self, pid: int) -> set[str]:
+        """Return the IPv4 addresses of the network that a process is in."""
+        text = self._text(pid, "net/fib_trie")
+        return set(re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", text))
+
+    def inner(self, pid: int, kind: str, number: int) -> int:
+        """Return the id, within its own user namespace, of what has another in ours.
+
+        :param kind: ``uid`` or ``gid``: user_namespaces(7).
+        """
+        for line in self._text(pid, f"{kind}_map").splitlines():
+            inner, outer, length = (int(field) for field in line.split())
+            if outer <= number < outer + length:
+                return inner + number - outer
+        return number
+
     def container_id(self, pid: int) -> str | None:
         """Return the id of the container that a process is in, unless we are in it ourselves."""
         found = self._container_id(str(pid))
