@@ -396,7 +396,9 @@ def _read_head(connection: _Connection, answer: Facts) -> None:
         if line in (b"\r\n", b"\n"):
             return
         if not line.endswith(b"\n") or read > HEAD_LIMIT_BYTES:
-            raise RequestError("the answer ends within its headers, or has too many")
+            raise RequestError(
+                f"the answer ends within its headers, or they are more than {HEAD_LIMIT_BYTES} bytes"
+            )
         name, _unused, value = line.decode("latin-1").rstrip("\r\n").partition(":")
         if len(answer["headers"]) < HEADERS_LIMIT:
             answer["headers"].append([name.strip(), value.strip()])

@@ -67,32 +67,29 @@ def tree(
     :param limit: how many entries are described, the newest.
     :return: ``files``, ``directories`` (but the tree's own), ``is_all``, ``entries``; ``dotfiles``,
         ``executable``, ``world_writable`` and ``links``, at most 200 of each, and their ``counts``.
+    :raises OSError: when the tree itself can't be looked at.
     """
     deadline = clock() + seconds
     found = _Found(max(0, min(limit, ENTRIES_LIMIT)))
     root = os.path.realpath(path)
-    answer: Facts = {"path": _names.printable(path), "exists": False, "error": None}
     unreadable: list[str] = []
     is_all = True
-    try:
-        status = os.stat(root)
-        answer["exists"] = True
-    except OSError as error:
-        waiting: list[tuple[float, str, tuple[int, int]]] = []
-        answer["error"] = error.strerror
-    else:
-        waiting = [(0.0, root, (status.st_dev, status.st_ino))]
+    status = _evidence_files.found(root)
+    waiting: list[tuple[float, str, tuple[int, int]]] = []
+    if status is not None:
+        waiting.append((0.0, root, (status.st_dev, status.st_ino)))
     while waiting and is_all:
         _unused, directory, identity = heapq.heappop(waiting)
         try:
             is_all = _look(directory, identity, found, waiting, deadline, clock)
-        except OSError as error:
+        except OSError:
             if directory == root:
-                answer["error"] = error.strerror
+                raise
             unreadable.append(_names.printable(directory))
     counts = {name: found.counts.get(name, 0) for name in found.odd}
     return {
-        **answer,
+        "path": _names.printable(path),
+        "exists": status is not None,
         "files": found.files,
         "directories": found.directories,
         "is_all": is_all and not unreadable,
