@@ -455,7 +455,8 @@ def directory_of(location: _nginx_config.Location) -> str | None:
     ``None`` where there is none, or it depends on variables.
     """
     alias = location.own("alias")
-    if not alias and location.parent_location is not None and location.parent_location.own("alias"):
+    if not alias and any(outer.own("alias") for outer in location.chain):
+        # Inherited: what follows the outer prefix comes after the directory.
         return None
     found = alias or location.effective("root")
     if not found or not found[-1].args:
