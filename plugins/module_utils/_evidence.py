@@ -208,6 +208,7 @@ class _Survey:
             process_id,
             suffix,
             content,
+            bool(question.get("hidden")),
             seconds=self._seconds(LOOK_SECONDS),
         )
         if descriptors:
@@ -349,6 +350,8 @@ class _Survey:
             self._path_of(question),
             limit,
             seconds,
+            bool(question.get("deep", True)),
+            question.get("beside"),
             seconds=seconds + LOOK_SECONDS,
         )
         for entry in facts["entries"]:
@@ -412,9 +415,16 @@ def _place(
     process_id: int | None,
     suffix: str,
     content: str,
+    is_hidden: bool,
 ) -> tuple[Facts, list[int]]:
     facts, held = _media_canary.place_held(
-        who, directory, umask=umask, process_id=process_id, suffix=suffix, content=content
+        who,
+        directory,
+        umask=umask,
+        process_id=process_id,
+        suffix=suffix,
+        content=content,
+        is_hidden=is_hidden,
     )
     facts.pop("content", None)
     return facts, [] if held is None else [held.directory, held.file]

@@ -22,6 +22,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _nginx_config,
     _nginx_routes,
 )
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils._findings import below
 
 Answer = t.Mapping[str, t.Any]
 Question = dict[str, t.Any]
@@ -258,6 +259,11 @@ class Case:
         return {"uid": nginx.get("worker_uid"), "gid": nginx.get("worker_gid"), "groups": nginx.get("worker_groups") or []}
 
     @property
+    def nginx_view(self) -> Question:
+        """The view of Nginx's processes, where these run in a container."""
+        return {"process_id": self.nginx.get("master_pid")} if self.nginx.get("container") else {}
+
+    @property
     def app_user(self) -> Question:
         process = self.process or {}
         return {"uid": process.get("uid"), "gid": process.get("gid"), "groups": process.get("groups") or []}
@@ -311,18 +317,27 @@ class Case:
 
     def on_host(self, path: str) -> str | None:
         """Return where a path of the app's is on the host; ``None`` if it is in a container's layer."""
-        container = self.container
-        if container is None:
+        if self.container is None:
             return path
-        best = None
-        for mount in container.get("mounts") or []:
-            target = mount["target"].rstrip("/")
-            if path == target or path.startswith(target + "/"):
-                if best is None or len(target) > len(best[0]):
-                    best = (target, mount)
-        if best is None or not best[1].get("source"):
+        mount = self.mount_of(path)
+        if mount is None or not mount.get("source"):
             return None
-        return posixpath.normpath(best[1]["source"] + path[len(best[0]) :])
+        return posixpath.normpath(mount["source"] + "/" + posixpath.relpath(path, mount["target"]))
+
+    def mount_of(self, path: str) -> Answer | None:
+        """Return the mount of the app's container that a path in it lies on, the root's excepted."""
+        found = [m for m in (self.container or {}).get("mounts") or [] if below(m["target"], path)]
+        return max(found, key=lambda mount: len(mount["target"]), default=None)
+
+    def in_app(self, path: str) -> str | None:
+        """Return what the app calls a path of the host's; ``None`` where its container has it not."""
+        if self.container is None:
+            return path
+        for mount in self.container.get("mounts") or []:
+            if mount.get("source") and below(mount["source"], path):
+                inside = posixpath.relpath(path, mount["source"])
+                return posixpath.normpath(posixpath.join(mount["target"], inside))
+        return None
 
     # Nginx's word
 
@@ -333,7 +348,7 @@ class Case:
         for location in _diagnosis_sites.all_locations(self.server) if self.server else []:
             if location.modifier not in ("", "^~"):
                 continue
-            directory = directory_of(location)
+            directory = directory_of(location, self.config.prefix if self.config else "/")
             passes = any(location.own(name) for name in (*_diagnosis_sites.PASSES, "return"))
             if directory is not None and not passes and location.pattern != "/":
                 found.append(FilesLocation(location, location.pattern, directory))
@@ -364,9 +379,11 @@ class Case:
     @functools.cached_property
     def media_location(self) -> FilesLocation | None:
         """The location by which Nginx serves uploads."""
-        if self.media_url is None:
-            return None
-        route = self.route(self.media_url + "x")
+        return self.location_of(self.media_url) if self.media_url else None
+
+    def location_of(self, url: str) -> FilesLocation | None:
+        """Return the location by which Nginx serves what is below a prefix, if it serves files there."""
+        route = self.route(url + "x")
         chain = route.locations if route else []
         for each in self.files_locations:
             if chain and chain[0] is each.location:
@@ -389,7 +406,7 @@ class Case:
         """Return what a path is, ``file`` or ``directory``, as far as anybody has looked."""
         for answers in (self.answers, self.looks):
             for answer in answers.values():
-                if answer.get("path") == path and "exists" in answer:
+                if answer.get("path") == path and "exists" in answer and "entries" not in answer:
                     kind = answer.get("type") or "file"
                     return (str(kind) if answer["exists"] else None)
                 tree = answer.get("entries")
@@ -432,20 +449,22 @@ def slashed(url: str) -> str:
     return url if url.endswith("/") else url + "/"
 
 
-def directory_of(location: _nginx_config.Location) -> str | None:
+def directory_of(location: _nginx_config.Location, prefix: str = "/") -> str | None:
     """Return the directory that a prefix location serves, without a slash at its end.
 
     ``None`` where there is none, or it depends on variables.
+
+    :param prefix: Nginx's, which relative paths are taken from.
     """
     alias = location.own("alias")
-    if not alias and location.parent_location is not None and location.parent_location.own("alias"):
-        return None
+    # Of the two the nearest counts, and an alias around a location is for that one's own URLs.
     found = alias or location.effective("root")
-    if not found or not found[-1].args:
+    if not found or not found[-1].args or (found[-1].name == "alias" and not alias):
         return None
     path = found[-1].args[0]
     if "$" in path:
         return None
+    path = posixpath.join(prefix, path)
     if not alias:
         path = path.rstrip("/") + location.pattern
     return path.rstrip("/") or "/"
@@ -456,8 +475,8 @@ def looks(case: Case) -> t.Iterator[Question]:
     for mount in case.static:
         yield {"kind": "trees", "id": f"{mount.key}.tree", "path": mount.folder, "limit": LOOK_LIMIT, "seconds": 2.0, **case.app_view}
     for n, each in enumerate(case.files_locations):
-        yield {"kind": "trees", "id": f"core.location.{n}.tree", "path": each.directory, "limit": LOOK_LIMIT, "seconds": 2.0}
-        yield {"kind": "files", "id": f"core.location.{n}.directory", "path": each.directory, "hash": False}
+        yield {"kind": "trees", "id": f"core.location.{n}.tree", "path": each.directory, "limit": LOOK_LIMIT, "seconds": 2.0, **case.nginx_view}
+        yield {"kind": "files", "id": f"core.location.{n}.directory", "path": each.directory, "hash": False, **case.nginx_view}
     for n, upload in enumerate(case.uploads):
         yield {"kind": "files", "id": f"core.upload.{n}.directory", "path": upload.path, "hash": False, **case.app_view}
     if case.media_root:
@@ -481,8 +500,8 @@ def questions(case: Case) -> t.Iterator[Question]:
         yield {"kind": "files", "id": f"{mount.key}.source", "path": posixpath.join(mount.folder, sample), "hash": True, **case.app_view}
         route = case.route(target)
         if route and route.path:
-            yield {"kind": "paths", "id": f"{mount.key}.path", "path": route.path, "want": ["read"], **case.nginx_user}
-            yield {"kind": "files", "id": f"{mount.key}.file", "path": route.path, "hash": True}
+            yield {"kind": "paths", "id": f"{mount.key}.path", "path": route.path, "want": ["read"], **case.nginx_user, **case.nginx_view}
+            yield {"kind": "files", "id": f"{mount.key}.file", "path": route.path, "hash": True, **case.nginx_view}
     upload = case.upload
     if upload and case.process:
         yield {"kind": "canaries", "id": CANARY, "directory": upload.path, "suffix": ".txt", **case.app_user, **case.app_view}
@@ -492,7 +511,7 @@ def questions(case: Case) -> t.Iterator[Question]:
         yield case.request("core.media", case.media_url + name)
         yield case.request("core.media.absent", case.media_url + "flask-verify-absent")
     if case.media_directory:
-        yield {"kind": "paths", "id": "core.media.path", "path": case.media_directory, "want": ["traverse"], "unwanted": ["write"], "sample_files": 200, **case.nginx_user}
+        yield {"kind": "paths", "id": "core.media.path", "path": case.media_directory, "want": ["traverse"], "unwanted": ["write"], "sample_files": 200, **case.nginx_user, **case.nginx_view}
 
 
 def quoted(path: str) -> str:

@@ -18,7 +18,6 @@ import datetime
 import hashlib
 import posixpath
 import re
-import shlex
 import typing as t
 import urllib.parse
 
@@ -29,6 +28,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._rules imp
     public,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
+    _access_faults,
     _verify_confinement,
     _verify_limits,
     _verify_permissions,
@@ -71,19 +71,6 @@ TITLES = {
     "certificate": _verify_tls.CERTIFICATE_TITLE,
     "media-domain": _verify_tls.MEDIA_DOMAIN_TITLE,
     "body-limits": _verify_limits.TITLE,
-}
-
-ACCESS_FAULTS = {
-    "not-traversable": "{user} can't pass through it",
-    "not-readable": "{user} can't read it",
-    "not-writable": "{user} can't write there",
-    "read-only-filesystem": "{user} can't write there: the file system is read-only",
-    "acl-mask": "its ACL would let {user} in, but the ACL's mask takes that away",
-    "missing": "it isn't there",
-    "not-a-directory": "it is no directory",
-    "symlink-blocked": "it is a link that {user} can't follow",
-    "selinux-label": "its SELinux label keeps {user} out",
-    "disk-full": "there is no room left",
 }
 
 
@@ -421,7 +408,7 @@ class Proof:
             )
             if not is_told:
                 self._find(
-                    reason if reason in ACCESS_FAULTS else "not-writable",
+                    reason if reason in _access_faults.MESSAGES else "not-writable",
                     self.settings["media"]["root"],
                     f"{app_user} may write there by its modes, and yet can't",
                     app_problems[0],
@@ -496,13 +483,9 @@ class Proof:
         stop = answer["blocked_by"] or {"component": answer["path"], "reason": "not-readable"}
         component, reason = stop["component"], stop["reason"]
         media_roots = self.settings["media"]["roots"]
-        shown = " ".join(
-            str(part)
-            for part in (stop.get("mode"), f"{stop.get('owner')}:{stop.get('group')}")
-            if part and part != "None:None"
-        )
+        shown = _access_faults.shown(stop)
         finding = reason
-        message = ACCESS_FAULTS.get(reason, reason).format(user=user)
+        message = _access_faults.message(reason, user)
         if reason == "missing":
             of_media = any(contains(component, root) for root in media_roots)
             finding = "media-missing" if of_media else "static-missing"
@@ -530,28 +513,11 @@ class Proof:
         )
         if component in owned:
             return "Run the site playbook again: it sets owner, group and mode of that directory."
-        if reason in ("not-traversable", "not-readable"):
-            return f"Let {user} in, and nobody else: {self._grant(reason, stop, user)}"
         fixes = {
             "missing": "Run the site playbook again: it makes what is missing.",
             "not-a-directory": "Move it away, and run the site playbook again.",
-            "disk-full": "Make room, and keep uploads on a volume of their own.",
-            "read-only-filesystem": "Mount it writable, if it is meant to hold uploads.",
-            "selinux-label": f"Set the label that the policy has for it: restorecon -v {shlex.quote(component)}",
-            "symlink-blocked": "Replace the link by the directory, or make the link its owner's.",
-            "acl-mask": f"Look at getfacl {shlex.quote(component)}: take from the other entries what only the mask "
-            f"holds back, then raise the mask as far as the entry of {user}.",
         }
-        return fixes.get(
-            reason, f"See to it that {user} gets there by its group; never by mode 777."
-        )
-
-    def _grant(self, reason: str, stop: Evidence, user: str) -> str:
-        """Return the command that lets one user in. A mode would let in a group, or everybody."""
-        permission = "x" if reason == "not-traversable" else "r"
-        # By itself setfacl widens the mask for all other entries too, where there are some.
-        option = "--no-mask " if stop.get("acl") else ""
-        return f"setfacl {option}-m u:{user}:{permission} {shlex.quote(stop['component'])}"
+        return fixes.get(reason) or _access_faults.mend(reason, stop, user)
 
     def _judge_published(self) -> None:
         """Compare what is published with what the app has, as check mode found it."""

@@ -9,7 +9,7 @@ import re
 import typing as t
 
 import pytest
-from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _verify
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _access_faults, _verify
 
 NGINX_ETAG = '"5e3f1c00-a"'
 WERKZEUG_ETAG = '"1580601600.0-10-123456"'
@@ -676,7 +676,7 @@ def test_the_mend_of_a_foreign_directory_lets_in_one_user(
     assert found["fix"].endswith(f": {command}")
 
 
-@pytest.mark.parametrize("reason", list(_verify.ACCESS_FAULTS))
+@pytest.mark.parametrize("reason", list(_access_faults.MESSAGES))
 def test_every_access_fault_has_a_mend_that_does_not_widen_access(reason: str) -> None:
     evidence = healthy()
     evidence["nginx_access"][1] = blocked(MEDIA, "/srv/elsewhere", reason)
