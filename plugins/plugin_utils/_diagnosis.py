@@ -105,4 +105,8 @@ def answers(ask: Ask, case: _diagnosis_case.Case, asked: t.Sequence[Question]) -
         case.unseen.append(f"the host could not be asked: {answer.get('msg')}")
         return {}
     case.unseen += answer.get("unseen") or []
-    return t.cast(Answer, answer["answers"])
+    told = dict(answer["answers"])
+    for question in questions.get("requests", []):
+        if question["id"] in told:
+            told[question["id"]] = {**told[question["id"]], "request": question}
+    return told
