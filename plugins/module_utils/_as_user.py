@@ -269,19 +269,62 @@ def run(
             )
         finally:
             os.close(result_writer)
-        try:
-            with t.cast("t.IO[bytes]", process.stdout) as output_pipe:
-                result, output, in_time = _collect(
-                    process, result_pipe, output_pipe, timeout_seconds, result_limit_bytes
-                )
-        finally:
-            # Before the leader is reaped, so that its number can't be another group's yet.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        with t.cast("t.IO[bytes]", process.stdout) as output_pipe:
+            return _finished(process, result_pipe, output_pipe, timeout_seconds, result_limit_bytes)
+
+
+def run_with_input(
+    command: t.Sequence[str],
+    content: bytes,
+    *,
+    environ: t.Mapping[str, str],
+    timeout_seconds: float,
+    result_limit_bytes: int = RESULT_LIMIT_BYTES,
+) -> Finished:
+    """Run a program of the system's as who we are; its result is what it prints.
+
+    :param content: its standard input, which no other process gets to see.
+    :raises OSError: when the program can't be started.
+    :raises AsUserError: when the result is too large.
+    """
+    with open(os.memfd_create("input"), "w+b") as given:
+        given.write(content)
+        given.seek(0)
+        process = subprocess.Popen(
+            command,
+            stdin=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(environ),
+            cwd="/",
+            start_new_session=True,
+        )
+    pipes = t.cast("tuple[t.IO[bytes], t.IO[bytes]]", (process.stdout, process.stderr))
+    with pipes[0], pipes[1]:
+        return _finished(process, *pipes, timeout_seconds, result_limit_bytes)
+
+
+def _finished(
+    process: subprocess.Popen[bytes],
+    result_pipe: t.IO[bytes],
+    output_pipe: t.IO[bytes],
+    timeout_seconds: float,
+    result_limit_bytes: int,
+) -> Finished:
+    """Wait for a program, and end with it all that it started in its session."""
+    try:
+        result, output, in_time = _collect(
+            process, result_pipe, output_pipe, timeout_seconds, result_limit_bytes
+        )
+    finally:
+        # Before the leader is reaped, so that its number can't be another group's yet.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     if len(result) > result_limit_bytes:
+        program = t.cast("t.Sequence[str]", process.args)[0]
         raise AsUserError(
-            f"{command[0]} answered more than {result_limit_bytes} bytes, and was stopped."
+            f"{program} answered more than {result_limit_bytes} bytes, and was stopped."
         )
     if len(output) >= OUTPUT_LIMIT_BYTES:
         # The first line may be cut, and with it a secret that is to be masked.

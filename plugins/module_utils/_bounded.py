@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -167,6 +168,9 @@ def _answer(
 def _words(error: BaseException) -> str:
     if isinstance(error, _as_user.AsUserError):
         return str(error)
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        is_refused = error.errno in (errno.EACCES, errno.EPERM) and os.geteuid() != 0
+        what = ". Set 'become: true': root may look there" if is_refused else ""
+        return f"{where}{error.strerror}{what}"
     return f"{type(error).__name__}: {error}"

@@ -44,17 +44,12 @@ _PLACEHOLDER = re.compile(r"\{canary:([^{}]*)\}")
 
 Facts = dict[str, t.Any]
 Question = t.Mapping[str, t.Any]
-# What a question that can't be asked, or no answer, may raise.
-_FAULTS = (
-    _bounded.Unanswered,
+# By those whose words are for the user.
+_REFUSALS = (
     _as_user.AsUserError,
     _media_canary.CanaryError,
     _path_access.PathAccessError,
     _evidence_requests.RequestError,
-    OSError,
-    LookupError,
-    TypeError,
-    ValueError,
 )
 
 
@@ -157,8 +152,10 @@ class _Survey:
             return {"unseen": str(why)}
         except KeyError as missing:
             return {"unseen": f"the question has no {missing}"}
-        except _FAULTS as error:
-            return {"unseen": str(error) or type(error).__name__}
+        except (_bounded.Unanswered, *_REFUSALS) as error:
+            return {"unseen": str(error)}
+        except Exception as error:  # noqa: BLE001 - an error is an answer, and the rest goes on
+            return {"unseen": f"the question can't be asked: {type(error).__name__}: {error}"}
 
     def _table(self, process_id: int | None) -> list[Facts]:
         if process_id not in self._mounts:
@@ -211,6 +208,7 @@ class _Survey:
             process_id,
             suffix,
             content,
+            bool(question.get("hidden")),
             seconds=self._seconds(LOOK_SECONDS),
         )
         if descriptors:
@@ -218,9 +216,12 @@ class _Survey:
         return {**answer, "leftovers_removed": left}
 
     def _remove_canaries(self) -> None:
+        end = max(self._deadline, time.monotonic()) + REMOVAL_SECONDS
         for held in self._held:
+            # One after another may be on a file system that no longer answers.
+            seconds = max(0.2, end - time.monotonic())
             try:
-                fault = _bounded.call(held.apply_removal, seconds=REMOVAL_SECONDS)
+                fault = _bounded.call(held.apply_removal, seconds=seconds)
             except _bounded.Unanswered as error:
                 fault = str(error)
             finally:
@@ -332,7 +333,7 @@ class _Survey:
                 table,
                 seconds=self._seconds(LOOK_SECONDS),
             )
-        except (Unseen, *_FAULTS):
+        except (Unseen, _bounded.Unanswered):
             return []
         return [_evidence_files.named(facts) for facts in found]
 
@@ -349,6 +350,8 @@ class _Survey:
             self._path_of(question),
             limit,
             seconds,
+            bool(question.get("deep", True)),
+            question.get("beside"),
             seconds=seconds + LOOK_SECONDS,
         )
         for entry in facts["entries"]:
@@ -412,9 +415,16 @@ def _place(
     process_id: int | None,
     suffix: str,
     content: str,
+    is_hidden: bool,
 ) -> tuple[Facts, list[int]]:
     facts, held = _media_canary.place_held(
-        who, directory, umask=umask, process_id=process_id, suffix=suffix, content=content
+        who,
+        directory,
+        umask=umask,
+        process_id=process_id,
+        suffix=suffix,
+        content=content,
+        is_hidden=is_hidden,
     )
     facts.pop("content", None)
     return facts, [] if held is None else [held.directory, held.file]

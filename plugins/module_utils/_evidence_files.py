@@ -60,10 +60,23 @@ def named(facts: Facts) -> Facts:
     return facts
 
 
+def found(path: str) -> os.stat_result | None:
+    """Return what a path leads to, ``None`` when that is nothing.
+
+    :raises OSError: when it can't be seen whether there is anything.
+    """
+    try:
+        return os.stat(path)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
+            return None
+        raise
+
+
 def file(path: str, is_hashed: bool) -> Facts:
     """Describe what a path leads to, and the link that it is, if it is one.
 
-    :raises ValueError: for a path that none can be.
+    :raises OSError: when it can't be seen whether there is anything.
     """
     answer: Facts = {
         "path": _names.printable(path),
@@ -73,11 +86,8 @@ def file(path: str, is_hashed: bool) -> Facts:
     }
     with contextlib.suppress(OSError):
         answer["link"] = _names.printable(os.readlink(path))
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-            answer["error"] = error.strerror
+    status = found(path)
+    if status is None:
         return answer
     answer.update(
         looks(status),
@@ -123,7 +133,7 @@ def components(path: str, table: t.Sequence[Facts]) -> list[Facts]:
     :param table: mounts, to tell where another file system begins.
     """
     points = {mount["mount_point"]: mount["fstype"] for mount in table}
-    found: dict[str, Facts] = {}
+    passed: dict[str, Facts] = {}
     pending, current, followed = ["", *_parts(path)], "/", 0
     while pending:
         name = pending.pop(0)
@@ -132,7 +142,7 @@ def components(path: str, table: t.Sequence[Facts]) -> list[Facts]:
             continue
         step = os.path.join(current, name)
         facts, target = _component(step, points)
-        found.setdefault(step, facts)
+        passed.setdefault(step, facts)
         if facts["type"] is None:
             break
         if target is None:
@@ -144,7 +154,7 @@ def components(path: str, table: t.Sequence[Facts]) -> list[Facts]:
         pending = _parts(target) + pending
         if target.startswith("/"):
             current = "/"
-    return list(found.values())
+    return list(passed.values())
 
 
 def _parts(path: str) -> list[str]:
@@ -180,9 +190,11 @@ def storage(path: str, table: t.Sequence[Facts], fstab: t.Sequence[Facts]) -> Fa
 
     Of a path that is missing, the directory that it would be made in is told of. File systems that
     make inodes as they are needed count none: both numbers are 0 then.
+
+    :raises OSError: when it can't be seen whether there is anything.
     """
     existing = os.path.realpath(path)
-    exists = os.path.lexists(existing)
+    exists = found(path) is not None
     while not os.path.lexists(existing) and existing != "/":
         existing = os.path.dirname(existing)
     mount = _mounts.file_system(existing, table) or {}
@@ -195,15 +207,9 @@ def storage(path: str, table: t.Sequence[Facts], fstab: t.Sequence[Facts]) -> Fa
         "options": mount.get("options"),
         "read_only": mount.get("read_only"),
         "fstab": _absent(os.path.realpath(path), table, fstab),
-        "error": None,
-        **dict.fromkeys(("free_bytes", "size_bytes", "free_inodes", "inodes")),
     }
-    try:
-        # As users other than root have it (statvfs(3))
-        numbers = os.statvfs(existing)
-    except OSError as error:
-        answer["error"] = error.strerror
-        return answer
+    # As users other than root have it (statvfs(3))
+    numbers = os.statvfs(existing)
     answer.update(
         free_bytes=numbers.f_bavail * numbers.f_frsize,
         size_bytes=numbers.f_blocks * numbers.f_frsize,
@@ -227,13 +233,13 @@ def read_fstab(path: str = "/etc/fstab") -> list[Facts]:
             fields = [line.split() for line in lines if not line.lstrip().startswith("#")]
     except OSError:
         return []
-    found = []
+    wanted = []
     for entry in fields:
         if len(entry) < 3 or not entry[1].startswith("/") or entry[2] == "swap":
             continue
         options = entry[3].split(",") if len(entry) > 3 else []
         if "noauto" not in options:
-            found.append(
+            wanted.append(
                 {
                     "source": _mounts.unescape(entry[0]),
                     "mount_point": _mounts.unescape(entry[1]).rstrip("/") or "/",
@@ -241,4 +247,4 @@ def read_fstab(path: str = "/etc/fstab") -> list[Facts]:
                     "options": options,
                 }
             )
-    return found
+    return wanted

@@ -59,7 +59,8 @@ class ErrorLogs:
         for log in self._logs:
             for line in log.gained().split("\n"):
                 if _is_of(line, method, target, host):
-                    found.append(_evidence_masks.log_line(line)[:LINE_CHARACTERS])
+                    text = line.encode("latin-1").decode("utf-8", "backslashreplace")
+                    found.append(_evidence_masks.log_line(text)[:LINE_CHARACTERS])
         return found[:LINES]
 
     def close(self) -> None:
@@ -70,6 +71,8 @@ class ErrorLogs:
 
 def _is_of(line: str, method: str, target: str, host: str | None) -> bool:
     words = f', request: "{method} {target}'
+    # As Nginx writes it: in the bytes that it got.
+    words = words.encode("utf-8", "surrogateescape").decode("latin-1")
     words = words[:CUT_CHARACTERS] if len(words) > CUT_CHARACTERS else words + " HTTP/"
     if words not in line:
         return False

@@ -13,7 +13,7 @@ import re
 MASK = "***"
 
 _QUERY = re.compile(r"\?[^\s\"'<>,]+")
-_CREDENTIALS = re.compile(r"(://)[^/\s:@\"']*:[^/\s@\"']+@")
+_CREDENTIALS = re.compile(r"(//)[^/\s:@\"']*:[^/\s@\"']+@")
 _SECRET_HEADERS = re.compile(
     r"(?i)\b((?:set-)?cookie|(?:proxy-)?authorization|x-[\w-]*(?:key|token|secret))(\s*:\s*)[^\"\r\n]+"
 )

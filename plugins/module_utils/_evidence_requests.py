@@ -102,6 +102,8 @@ class Request:
         for text in texts:
             if "\r" in text or "\n" in text or "\0" in text:
                 raise RequestError(f"{text!r} would end the line that it is sent in")
+        if not 0 < self.port < 65536:
+            raise RequestError(f"port is {self.port}; there are 1 to 65535")
         if self.protocol not in ("http", "uwsgi"):
             raise RequestError(f"protocol is {self.protocol!r}; known are http and uwsgi")
         if not 0 <= (self.body_bytes or 0) <= SENT_LIMIT_BYTES and not self.expect:
@@ -396,7 +398,9 @@ def _read_head(connection: _Connection, answer: Facts) -> None:
         if line in (b"\r\n", b"\n"):
             return
         if not line.endswith(b"\n") or read > HEAD_LIMIT_BYTES:
-            raise RequestError("the answer ends within its headers, or has too many")
+            raise RequestError(
+                f"the answer ends within its headers, or they are more than {HEAD_LIMIT_BYTES} bytes"
+            )
         name, _unused, value = line.decode("latin-1").rstrip("\r\n").partition(":")
         if len(answer["headers"]) < HEADERS_LIMIT:
             answer["headers"].append([name.strip(), value.strip()])

@@ -60,39 +60,45 @@ class _Found:
 
 
 def tree(
-    path: str, limit: int = 2000, seconds: float = 2.0, clock: Clock = time.monotonic
+    path: str,
+    limit: int = 2000,
+    seconds: float = 2.0,
+    is_deep: bool = True,
+    beside: str | None = None,
+    clock: Clock = time.monotonic,
 ) -> Facts:
     """Look at a tree, its links excepted; what it holds hidden is named, and not looked into.
 
     :param limit: how many entries are described, the newest.
+    :param is_deep: or only what is in the directory itself.
+    :param beside: only what begins with this name in the directory, and isn't it.
     :return: ``files``, ``directories`` (but the tree's own), ``is_all``, ``entries``; ``dotfiles``,
         ``executable``, ``world_writable`` and ``links``, at most 200 of each, and their ``counts``.
+    :raises OSError: when the tree itself can't be looked at.
     """
     deadline = clock() + seconds
     found = _Found(max(0, min(limit, ENTRIES_LIMIT)))
     root = os.path.realpath(path)
-    answer: Facts = {"path": _names.printable(path), "exists": False, "error": None}
     unreadable: list[str] = []
     is_all = True
-    try:
-        status = os.stat(root)
-        answer["exists"] = True
-    except OSError as error:
-        waiting: list[tuple[float, str, tuple[int, int]]] = []
-        answer["error"] = error.strerror
-    else:
-        waiting = [(0.0, root, (status.st_dev, status.st_ino))]
+    status = _evidence_files.found(root)
+    waiting: list[tuple[float, str, tuple[int, int]]] = []
+    if status is not None:
+        waiting.append((0.0, root, (status.st_dev, status.st_ino)))
     while waiting and is_all:
         _unused, directory, identity = heapq.heappop(waiting)
         try:
-            is_all = _look(directory, identity, found, waiting, deadline, clock)
-        except OSError as error:
+            below = waiting if is_deep else []
+            wanted = beside if directory == root else None
+            is_all = _look(directory, identity, found, below, wanted, deadline, clock)
+        except OSError:
             if directory == root:
-                answer["error"] = error.strerror
+                raise
             unreadable.append(_names.printable(directory))
     counts = {name: found.counts.get(name, 0) for name in found.odd}
     return {
-        **answer,
+        "path": _names.printable(path),
+        "exists": status is not None,
         "files": found.files,
         "directories": found.directories,
         "is_all": is_all and not unreadable,
@@ -108,6 +114,7 @@ def _look(
     identity: tuple[int, int],
     found: _Found,
     waiting: list[tuple[float, str, tuple[int, int]]],
+    beside: str | None,
     deadline: float,
     clock: Clock,
 ) -> bool:
@@ -126,6 +133,8 @@ def _look(
             for number, entry in enumerate(entries):
                 if number % CLOCK_EVERY == 0 and clock() > deadline:
                     return False
+                if beside is not None and not _is_beside(entry.name, beside):
+                    continue
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except OSError:
@@ -143,6 +152,10 @@ def _look(
     finally:
         os.close(descriptor)
     return True
+
+
+def _is_beside(name: str, other: str) -> bool:
+    return name != other and name.startswith(other)
 
 
 def _target(name: str, directory: int) -> str:

@@ -22,6 +22,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _as_user,
     _flask_probe,
     _path_access,
+    _proc,
     _quote,
 )
 
@@ -75,7 +76,9 @@ class NotYetError(FlaskAppError):
 class Callable:
     """``module:attr`` or ``module:factory(…)``, as Gunicorn reads it.
 
+    :ivar module: a file's path where ``file`` is set, as uWSGI's ``wsgi-file`` names one.
     :ivar arguments: of the call; ``None`` when there is none.
+    :ivar loader: ``flask`` when Flask's own command is to find the app by the text.
     """
 
     text: str
@@ -83,15 +86,29 @@ class Callable:
     attribute: str
     arguments: t.Sequence[t.Any] | None
     keywords: t.Mapping[str, t.Any]
+    is_file: bool = False
+    loader: str = "gunicorn"
+
+    @classmethod
+    def of(cls, text: str, loader: str) -> Callable:
+        """Parse an app as a loader takes it.
+
+        :param loader: ``gunicorn``, or ``flask`` for ``flask --app``, which finds the app itself.
+        :raises FlaskAppError: when it would be refused.
+        """
+        if loader != "flask":
+            return cls.parse(text)
+        return cls(text, text.partition(":")[0], "", None, {}, loader=loader)
 
     @classmethod
     def parse(cls, text: str) -> Callable:
-        """Parse ``wsgi_app`` (https://docs.gunicorn.org/en/stable/run.html).
+        """Parse ``wsgi_app`` (https://docs.gunicorn.org/en/stable/run.html), or a file in its place.
 
         :raises FlaskAppError: when Gunicorn would refuse it.
         """
         module, _sep, expression = text.partition(":")
-        if not all(part.isidentifier() for part in module.split(".")):
+        is_file = os.path.isabs(module)
+        if not is_file and not all(part.isidentifier() for part in module.split(".")):
             raise _unreadable(text, f"{module!r} is no name of a module")
         try:
             # Gunicorn's own default
@@ -99,7 +116,7 @@ class Callable:
         except (SyntaxError, ValueError):
             raise _unreadable(text, f"{expression!r} is neither a name nor a call") from None
         if isinstance(node, ast.Name):
-            return cls(text, module, node.id, None, {})
+            return cls(text, module, node.id, None, {}, is_file)
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             raise _unreadable(text, f"{expression!r} is neither a plain name nor a call of one")
         try:
@@ -116,7 +133,7 @@ class Callable:
                 text,
                 "its arguments are no plain literals (text, numbers, true, false, none, lists)",
             )
-        return cls(text, module, node.func.id, arguments, keywords)
+        return cls(text, module, node.func.id, arguments, keywords, is_file)
 
 
 def _unreadable(text: str, why: str) -> FlaskAppError:
@@ -128,12 +145,21 @@ def _unreadable(text: str, why: str) -> FlaskAppError:
 
 @dataclasses.dataclass(frozen=True)
 class FlaskApp:
-    """An app on this host, and what it takes to run its code."""
+    """An app on this host, and what it takes to run its code.
 
-    virtualenv: str
+    :ivar virtualenv: ``None`` when the app is installed beside a Python of the system.
+    :ivar interpreter: that Python.
+    :ivar python_path: where modules are also looked for.
+    :ivar server_environment: variables that the process's server sets on top of its environment.
+    """
+
+    virtualenv: str | None
     callable: Callable
     user: str
     directory: str | None = None
+    interpreter: str | None = None
+    python_path: t.Sequence[str] = ()
+    server_environment: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     environment_files: t.Sequence[str] = ()
     environment: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     process_id: int | None = None
@@ -142,7 +168,9 @@ class FlaskApp:
 
     @property
     def python(self) -> str:
-        """The virtualenv's Python."""
+        """The Python that has the app."""
+        if self.virtualenv is None:
+            return self.interpreter or "/usr/bin/python3"
         return os.path.join(self.virtualenv, "bin", "python")
 
     def ask(self) -> Answer:
@@ -156,6 +184,7 @@ class FlaskApp:
             self._require_virtualenv()
             own = {
                 **process_environment(self.process_id, who.uid),
+                **self.server_environment,
                 **read_environment_files(self.environment_files),
                 **self.environment,
             }
@@ -177,21 +206,34 @@ class FlaskApp:
                 f"{self.python} isn't there. Install the app first, or name the virtualenv that it is installed in."
             )
 
-    def _run(self, who: _as_user.Account, own: t.Mapping[str, str]) -> _as_user.Finished:
-        request = {
+    def request(self) -> dict[str, t.Any]:
+        """Return what the probe is asked."""
+        return {
             "callable": self.callable.text,
+            "loader": self.callable.loader,
             "module": self.callable.module,
+            "is_file": self.callable.is_file,
             "attribute": self.callable.attribute,
             "arguments": self.callable.arguments,
             "keywords": self.callable.keywords,
             "directory": self.directory,
+            "python_path": list(self.python_path),
             "timeout_seconds": self.timeout_seconds,
         }
+
+    def _run(self, who: _as_user.Account, own: t.Mapping[str, str]) -> _as_user.Finished:
         environ = environment(own, self.virtualenv, self.directory or who.home)
         try:
             return _as_user.run(
                 who,
-                [self.python, "-B", "-c", probe_source(), json.dumps(request), _as_user.RESULT_FD],
+                [
+                    self.python,
+                    "-B",
+                    "-c",
+                    probe_source(),
+                    json.dumps(self.request()),
+                    _as_user.RESULT_FD,
+                ],
                 environ=environ,
                 timeout_seconds=self.timeout_seconds,
                 umask=self.umask,
@@ -254,22 +296,16 @@ def process_environment(process_id: int | None, uid: int, proc: str = "/proc") -
 
     Nothing for a process of another user: its secrets are not the app's.
     """
-    if process_id is None:
+    if process_id is None or not is_of(process_id, uid, proc):
         return {}
-    directory = os.path.join(proc, str(process_id))
-    try:
-        if os.stat(directory).st_uid != uid:
-            return {}
-        with open(os.path.join(directory, "environ"), "rb") as stream:
-            pairs = stream.read().split(b"\0")
-    except OSError:
-        return {}
-    found = {}
-    for pair in pairs:
-        name, separator, value = os.fsdecode(pair).partition("=")
-        if separator and name not in OF_A_PROCESS:
-            found[name] = value
-    return found
+    found = _proc.Proc(proc).environ(process_id) or {}
+    return {name: value for name, value in found.items() if name not in OF_A_PROCESS}
+
+
+def is_of(process_id: int, uid: int, proc: str = "/proc") -> bool:
+    """Return whether a process acts as a user; whose its files in /proc are may differ, proc(5)."""
+    ids = _proc.Proc(proc).ids(process_id)
+    return ids is not None and ids.uid == uid
 
 
 def account(user: str) -> _as_user.Account:
@@ -316,7 +352,7 @@ def read_environment_files(paths: t.Iterable[str]) -> dict[str, str]:
     return found
 
 
-def environment(own: t.Mapping[str, str], virtualenv: str, home: str) -> dict[str, str]:
+def environment(own: t.Mapping[str, str], virtualenv: str | None, home: str) -> dict[str, str]:
     """Return the environment that an app's code is run with.
 
     :raises FlaskAppError: when one of its own variables can't be set.
@@ -324,10 +360,11 @@ def environment(own: t.Mapping[str, str], virtualenv: str, home: str) -> dict[st
     for name, value in own.items():
         if "\0" in name + value or "=" in name or not name:
             raise FlaskAppError(f"{name!r} can't be set in an environment. Remove it.")
+    own_commands = f"{os.path.join(virtualenv, 'bin')}:" if virtualenv else ""
     return _as_user.environment(
         {"PYTHONDONTWRITEBYTECODE": "1", **own},
         home=home,
-        path=f"{os.path.join(virtualenv, 'bin')}:{_as_user.PATH}",
+        path=own_commands + _as_user.PATH,
     )
 
 

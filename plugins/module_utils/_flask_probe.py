@@ -91,6 +91,38 @@ def import_module(name: str, directory: str | None) -> t.Any:
         ) from error
 
 
+def import_file(path: str, directory: str | None) -> t.Any:
+    """Import the app's file as uWSGI does, whose directory need not be one that modules are in."""
+    name = re.sub(r"\W", "_", path)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not os.path.isfile(path):
+        raise ProbeError(f"there is no Python file {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        raise ProbeError(
+            f"{path} raised {type(error).__name__} when it was imported", trace_of(error)
+        ) from error
+    return module
+
+
+def load_by_flask(name: str) -> t.Any:
+    """Return the app that ``flask --app NAME run`` serves, found by Flask's own rules."""
+    from flask import cli
+
+    # As the command sets it, so that an app.run() in the app's module does nothing
+    os.environ["FLASK_RUN_FROM_CLI"] = "true"
+    try:
+        cli.load_dotenv()
+        return cli.ScriptInfo(app_import_path=name).load_app()
+    except BaseException as error:
+        trace = [] if type(error).__name__ == "NoAppException" else trace_of(error)
+        why = str(error) if not trace else f"it raised {type(error).__name__}"
+        raise ProbeError(f"flask --app {name} finds no app: {why}", trace) from error
+
+
 def _module_message(name: str, missing: str, directory: str | None) -> str:
     parent, _sep, last = missing.rpartition(".")
     if parent:
@@ -442,11 +474,16 @@ def ask(request: Answer) -> Answer:
         except OSError as error:
             raise ProbeError(f"{directory}: {error.strerror}") from error
         sys.path.insert(0, directory)
+    sys.path[:0] = request["python_path"]
     if importlib.util.find_spec("flask") is None:
         raise ProbeError("Flask isn't installed in this virtualenv")
-    module = import_module(request["module"], directory)
     called = request["arguments"] is not None
-    served = build(module, request["attribute"], request["arguments"], request["keywords"])
+    if request["loader"] == "flask":
+        served = load_by_flask(request["callable"])
+    else:
+        load = import_file if request["is_file"] else import_module
+        module = load(request["module"], directory)
+        served = build(module, request["attribute"], request["arguments"], request["keywords"])
     app, warnings = find_flask(served, request["callable"], called)
     try:
         return describe(served, app, warnings)

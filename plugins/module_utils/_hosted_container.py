@@ -40,15 +40,14 @@ def look_up(question: t.Mapping[str, t.Any] | None) -> tuple[_docker.Facts | Non
 ENGINES = ("docker", "podman")
 
 
-def inspect(
-    container: str, unseen: list[str]
+def find(
+    container: str, reasons: list[str] | None = None
 ) -> tuple[_docker.Engine | None, _docker.Facts | None]:
-    """Return the engine that runs a container of this host, and what it knows of it.
+    """Return the engine that runs a container, and all that it knows of it.
 
-    :param container: its id.
-    :param unseen: gets why nothing can be known.
+    :param container: its id or name.
+    :param reasons: gets why an engine doesn't answer.
     """
-    reasons = []
     for command in ENGINES:
         try:
             engine = _docker.Engine(command)
@@ -56,16 +55,50 @@ def inspect(
         except _docker.NoEngineError:
             continue
         except _docker.EngineError as error:
-            reasons.append(str(error).splitlines()[0])
+            if reasons is not None:
+                reasons.append(str(error).splitlines()[0])
             continue
         if found is not None:
-            return engine, describe(found)
+            return engine, found
+    return None, None
+
+
+def inspect(
+    container: str, unseen: list[str]
+) -> tuple[_docker.Engine | None, _docker.Facts | None]:
+    """Return the engine that runs a container of this host, and what a diagnosis needs of it.
+
+    :param container: its id.
+    :param unseen: gets why nothing can be known.
+    """
+    reasons: list[str] = []
+    engine, found = find(container, reasons)
+    if found is not None:
+        return engine, describe(found)
     why = "; ".join(reasons) or "neither docker nor podman knows it"
     unseen.append(
         f"Container {container[:12]} can't be looked into: {why}. That takes root "
         "('become: true') and the command of the engine that runs it."
     )
     return None, None
+
+
+def unknown(container: str) -> _docker.Facts:
+    """Return what stands in for a container that no engine could be asked about."""
+    return {
+        "id": container,
+        "name": None,
+        "image": None,
+        "user": None,
+        "working_directory": None,
+        "read_only": None,
+        "network_mode": None,
+        "networks": [],
+        "names": [],
+        "addresses": [],
+        "mounts": [],
+        "ports": [],
+    }
 
 
 def describe(container: _docker.Facts) -> _docker.Facts:

@@ -86,15 +86,8 @@ class ImageApp(_flask_app.FlaskApp):
         pass
 
     def _run(self, who: _as_user.Account, own: t.Mapping[str, str]) -> _as_user.Finished:
-        request = {
-            "callable": self.callable.text,
-            "module": self.callable.module,
-            "attribute": self.callable.attribute,
-            "arguments": self.callable.arguments,
-            "keywords": self.callable.keywords,
-            "timeout_seconds": self.timeout_seconds,
-        }
-        command = [*self.prefix, "-B", "-c", ASK, _flask_app.probe_source(), json.dumps(request)]
+        request = json.dumps(self.request())
+        command = [*self.prefix, "-B", "-c", ASK, _flask_app.probe_source(), request]
         try:
             done = subprocess.run(
                 command,

@@ -33,7 +33,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
 
 PREFIX = "flask-verify-"
 SUFFIX = re.compile(r"(?:\.[A-Za-z0-9]{1,16}){0,2}\Z")
-NAME = re.compile(rf"{PREFIX}([0-9a-f]{{24}})([0-9a-f]{{8}}){SUFFIX.pattern}")
+NAME = re.compile(rf"\.?{PREFIX}([0-9a-f]{{24}})([0-9a-f]{{8}}){SUFFIX.pattern}")
 # By it we know our own files again, and remove no other.
 MARKER = "This file is a canary of flaskworks.static_media and may be removed.\n"
 # Follows in one that is locked as long as it is in use (flock(2)): the kernel ends that with its
@@ -111,10 +111,10 @@ def _unlink(directory: int, name: str, device: int, inode: int) -> str | None:
     return None
 
 
-def new_name(suffix: str = ".txt") -> str:
+def new_name(suffix: str = ".txt", is_hidden: bool = False) -> str:
     """Return a name that nobody can guess, so nobody can be there first, and that we know again."""
     token = secrets.token_hex(12)
-    return f"{PREFIX}{token}{_proof(token)}{suffix}"
+    return f"{'.' if is_hidden else ''}{PREFIX}{token}{_proof(token)}{suffix}"
 
 
 def _proof(token: str) -> str:
@@ -171,16 +171,18 @@ def place_held(
     process_id: int | None = None,
     suffix: str = ".txt",
     content: str = "",
+    is_hidden: bool = False,
 ) -> tuple[Facts, Held | None]:
     """Write a canary as the user, and keep hold of it.
 
     :param content: what follows the lines by which it is known again.
+    :param is_hidden: whether its name begins with a dot.
     :return: as :func:`place`, and what removes it, if it was written.
     :raises CanaryError: for a suffix or content that can't be.
     :raises _as_user.AsUserError: when the user's or the process's place can't be taken.
     """
     check_content(suffix, content)
-    name = new_name(suffix)
+    name = new_name(suffix, is_hidden)
     text = f"{MARKER}{HELD}{secrets.token_hex(32)}\n{content}"
     receiver, sender = socket.socketpair()
     with receiver, sender:

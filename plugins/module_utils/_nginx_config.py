@@ -46,6 +46,8 @@ USUAL_CONF_FILES = (
     "/opt/bitnami/nginx/conf/nginx.conf",
 )
 WEB_PORTS = (80, 443)
+# Read with the configuration, unless there is a variable in their path
+_CERTIFICATES = ("ssl_certificate", "ssl_certificate_key")
 SELINUX = "/sys/fs/selinux/enforce"
 
 
@@ -149,7 +151,9 @@ class _Discovery:
 
         def rank(master: _nginx_process.Master) -> tuple[bool, bool, int]:
             listens = self._proc.listens(master.pid) or []
-            web = any(address.endswith(tuple(f":{port}" for port in WEB_PORTS)) for address in listens)
+            web = any(
+                address.endswith(tuple(f":{port}" for port in WEB_PORTS)) for address in listens
+            )
             return not web, self._proc.container_id(master.pid) is not None, master.pid
 
         return sorted(found, key=rank)
@@ -373,7 +377,7 @@ class _ContainerSource(_Source):
         self._pid = self.master.pid
         self._id = self._proc.container_id(self._pid) or ""
         self._engine, found = _hosted_container.inspect(self._id, self._unseen)
-        self.container = found or {"id": self._id, "name": None, "image": None}
+        self.container = found or _hosted_container.unknown(self._id)
 
     def _binary(self) -> str | None:
         if self._engine is None:
@@ -441,7 +445,9 @@ def _follow(path: str, conf_directory: str, reading: Facts, seen: set[str]) -> N
     seen.add(path)
     if len(seen) > FILES_LIMIT:
         if len(seen) == FILES_LIMIT + 1:
-            reading["unseen"].append(f"Of more than {FILES_LIMIT} files of the configuration the rest.")
+            reading["unseen"].append(
+                f"Of more than {FILES_LIMIT} files of the configuration the rest."
+            )
         return
     content = _add(path, reading)
     if content is None:
@@ -503,13 +509,11 @@ def _inputs(content: str) -> t.Iterator[tuple[str, str, bool]]:
                 # In geo blocks an include is no pattern: ngx_http_geo_include().
                 in_geo = bool(item.parents) and item.parents[-1].name == "geo"
                 yield "include", argument, _nginx_tree.is_pattern(argument) and not in_geo
-            elif item.name in ("ssl_certificate", "ssl_certificate_key"):
-                if "$" not in argument and ":" not in argument:
-                    yield "certificate", argument, False
+            elif item.name in _CERTIFICATES and not re.search("[$:]", argument):
+                yield "certificate", argument, False
     except _nginx_syntax.NginxSyntaxError:
         # Nginx would not read on either.
         return
-
 
 
 def error_logs(contents: t.Mapping[str, str], prefix: str) -> list[str]:
@@ -520,7 +524,11 @@ def error_logs(contents: t.Mapping[str, str], prefix: str) -> list[str]:
             for item in _nginx_syntax.parse(content):
                 if isinstance(item, _nginx_syntax.Directive) and item.name == "error_log":
                     target = item.arguments[0] if item.arguments else ""
-                    if target and target != "stderr" and not re.match(r"(?:syslog|memory):", target):
+                    if (
+                        target
+                        and target != "stderr"
+                        and not re.match(r"(?:syslog|memory):", target)
+                    ):
                         found.append(os.path.normpath(os.path.join(prefix, target)))
         except _nginx_syntax.NginxSyntaxError:
             continue

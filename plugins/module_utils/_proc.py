@@ -101,9 +101,7 @@ class Proc:
         """Return the files that a process has mapped into its memory."""
 
         def read() -> list[str]:
-            with open(
-                self._file(pid, "maps"), encoding="utf-8", errors="surrogateescape"
-            ) as lines:
+            with open(self._file(pid, "maps"), encoding="utf-8", errors="surrogateescape") as lines:
                 return [line.rstrip("\n").split(maxsplit=5)[-1] for line in lines if "/" in line]
 
         try:
@@ -168,6 +166,22 @@ class Proc:
                     address = mapped[1]
                 shown = f"[{address}]" if ":" in address else address
                 yield row[9], f"{shown}:{int(port, 16)}"
+
+    def addresses(self, pid: int) -> set[str]:
+        """Return the IPv4 addresses of the network that a process is in."""
+        text = self._text(pid, "net/fib_trie")
+        return set(re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", text))
+
+    def inner(self, pid: int, kind: str, number: int) -> int:
+        """Return the id, within its own user namespace, of what has another in ours.
+
+        :param kind: ``uid`` or ``gid``: user_namespaces(7).
+        """
+        for line in self._text(pid, f"{kind}_map").splitlines():
+            inner, outer, length = (int(field) for field in line.split())
+            if outer <= number < outer + length:
+                return inner + number - outer
+        return number
 
     def container_id(self, pid: int) -> str | None:
         """Return the id of the container that a process is in, unless we are in it ourselves."""

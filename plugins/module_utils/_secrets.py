@@ -53,9 +53,11 @@ def in_text(text: str) -> str:
     """Return a text without the passwords of its URLs, and without what keywords name a secret."""
     text = _URL_PASSWORD.sub(rf"\1:{MASK}", text)
     return _KEYWORD.sub(
-        lambda found: f"{found[1]}{found[2]}{found[4]}{MASK}{found[4]}"
-        if NAMED.search(found[1])
-        else found[0],
+        lambda found: (
+            f"{found[1]}{found[2]}{found[4]}{MASK}{found[4]}"
+            if NAMED.search(found[1])
+            else found[0]
+        ),
         text,
     )
 
@@ -176,9 +178,15 @@ class Configuration:
         if name in _WHOLE:
             return words[1:]
         if name in _NAMED_VALUES and len(words) > 1 and NAMED.search(words[1].value):
-            return words[1:] if name in ("env", "more_set_headers", "more_set_input_headers") else words[2:]
+            return (
+                words[1:]
+                if name in ("env", "more_set_headers", "more_set_input_headers")
+                else words[2:]
+            )
         if parent and parent.name in _TABLES and any(map(NAMED.search, parent.arguments)):
-            return [word for word in words if word.value not in ("default", "volatile", "hostnames")]
+            return [
+                word for word in words if word.value not in ("default", "volatile", "hostnames")
+            ]
         if name == "if" and any(NAMED.search(word.value) for word in words[1:]):
             return [word for word in words[1:] if not word.value.lstrip("(").startswith("$")]
         if name == "ssl_certificate_key" and len(words) > 1 and words[1].value.startswith("data:"):

@@ -26,19 +26,41 @@ attributes:
     support: none
 options:
   virtualenv:
-    description: Virtualenv that the app is installed in.
+    description: Virtualenv that the app is installed in. In a container, its path there.
     type: path
-    required: true
+  python:
+    description:
+      - The Python that has the app, when that is no virtualenv's.
+      - In a container, a command or path there.
+    type: str
+  container:
+    description:
+      - Running container that the app is in, by its id or name. The app is asked in it, by C(docker exec) with its own Python, or by C(podman exec).
+      - O(user), O(directory), O(python), O(virtualenv) and O(callable) are the container's then.
+    type: str
   callable:
     description:
       - The app as Gunicorn takes it, C(module:app) or C(module:create_app(config="production")).
+      - A file's absolute path may stand in for the module, as uWSGI's C(wsgi-file) has it.
       - Arguments are plain literals. Middleware around the app is looked through.
     type: str
     required: true
+  loader:
+    description: Whose rules hold for O(callable). With V(flask) it is what C(flask --app) takes.
+    type: str
+    choices: [gunicorn, flask]
+    default: gunicorn
   user:
-    description: User that the app runs as. Root is refused.
+    description:
+      - User that the app runs as. Root is refused.
+      - In a container, a name or number, with a group behind a colon if need be.
     type: str
     required: true
+  python_path:
+    description: Directories in which modules are looked for before all others.
+    type: list
+    elements: path
+    default: []
   environment_files:
     description:
       - Env files of the app, as systemd reads them with C(EnvironmentFile=). A later one wins.
@@ -53,7 +75,8 @@ options:
   process_id:
     description:
       - Process whose environment comes before O(environment_files), so that an app is asked as it runs.
-      - Passed over when it is not of O(user), whose secrets it would tell to the app's code.
+      - Variables that its server sets (Gunicorn's C(--env), uWSGI's C(env)) are added.
+      - Passed over when it is not of O(user), whose secrets it would tell to the app's code. In a container it has to be one of its processes.
     type: int
   environment:
     description:
@@ -92,6 +115,22 @@ EXAMPLES = r"""
       - /etc/gallery/secret_key.env
       - /etc/gallery/gallery.env
   register: gallery
+
+- name: Ask an app that runs in a container
+  flaskworks.static_media.flask_app_info:
+    container: gallery-web-1
+    python: python3
+    callable: wsgi:app
+    user: "1000:1000"
+    directory: /app
+
+- name: Ask the app that flask run serves, installed from Debian's packages
+  flaskworks.static_media.flask_app_info:
+    python: /usr/bin/python3
+    loader: flask
+    callable: hello.py
+    user: hello
+    directory: /srv/hello
 
 - name: Show the URL prefixes of its static files
   ansible.builtin.debug:
@@ -202,7 +241,11 @@ import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _as_user
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _app_process,
+    _as_user,
+    _hosted_app,
+)
 from ansible_collections.flaskworks.static_media.plugins.module_utils._flask_app import (
     Callable,
     FlaskApp,
@@ -215,9 +258,13 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils._flask_app
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "virtualenv": {"type": "path", "required": True},
+            "virtualenv": {"type": "path"},
+            "python": {"type": "str"},
+            "container": {"type": "str"},
             "callable": {"type": "str", "required": True},
+            "loader": {"type": "str", "choices": ["gunicorn", "flask"], "default": "gunicorn"},
             "user": {"type": "str", "required": True},
+            "python_path": {"type": "list", "elements": "path", "default": []},
             "environment_files": {"type": "list", "elements": "path", "default": []},
             "require_environment_files": {"type": "bool", "default": True},
             "process_id": {"type": "int"},
@@ -226,28 +273,12 @@ def main() -> None:
             "timeout_seconds": {"type": "int", "default": 60},
             "umask": {"type": "str", "default": "0027"},
         },
+        mutually_exclusive=[("virtualenv", "python")],
+        required_one_of=[("virtualenv", "python")],
         supports_check_mode=True,
     )
     try:
-        app = FlaskApp(
-            virtualenv=module.params["virtualenv"],
-            callable=Callable.parse(module.params["callable"]),
-            user=module.params["user"],
-            directory=module.params["directory"],
-            environment_files=[
-                path
-                for path in module.params["environment_files"]
-                if module.params["require_environment_files"] or os.path.lexists(path)
-            ],
-            process_id=module.params["process_id"],
-            environment={
-                str(name): value if isinstance(value, str) else json.dumps(value)
-                for name, value in module.params["environment"].items()
-            },
-            timeout_seconds=module.params["timeout_seconds"],
-            umask=_as_user.parse_umask(module.params["umask"]),
-        )
-        answer = app.ask()
+        answer = _app(module).ask()
     except NotYetError as error:
         if not module.check_mode:
             module.fail_json(msg=str(error))
@@ -255,6 +286,36 @@ def main() -> None:
     except (FlaskAppError, _as_user.AsUserError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, asked=True, reason=None, app=answer)
+
+
+def _app(module: AnsibleModule) -> FlaskApp:
+    params = module.params
+    question = {
+        "virtualenv": params["virtualenv"],
+        "interpreter": params["python"],
+        "callable": Callable.of(params["callable"], params["loader"]),
+        "user": params["user"],
+        "directory": params["directory"],
+        "python_path": params["python_path"],
+        "environment_files": [
+            path
+            for path in params["environment_files"]
+            if params["require_environment_files"] or os.path.lexists(path)
+        ],
+        "process_id": params["process_id"],
+        "server_environment": _app_process.server_environment(
+            params["process_id"], None if params["container"] else params["user"]
+        ),
+        "environment": {
+            str(name): value if isinstance(value, str) else json.dumps(value)
+            for name, value in params["environment"].items()
+        },
+        "timeout_seconds": params["timeout_seconds"],
+        "umask": _as_user.parse_umask(params["umask"]),
+    }
+    if params["container"]:
+        return _hosted_app.HostedApp(container=params["container"], **question)
+    return FlaskApp(**question)
 
 
 if __name__ == "__main__":

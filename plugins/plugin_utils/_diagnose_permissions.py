@@ -4,19 +4,584 @@
 
 # This plugin util is PRIVATE to the collection. It can have breaking changes at any time.
 
-"""TO BE WRITTEN"""
+"""Who is stopped on the way to files, and who may do more with them than serving takes.
+
+The kernel was asked as the user in question; modes only say why. What stops both the app and
+Nginx, or forty files, is one fault.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import posixpath
+import shlex
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.plugin_utils._diagnosis_case import Case
-from ansible_collections.flaskworks.static_media.plugins.plugin_utils._findings import Findings
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _access_faults
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils._diagnosis_case import (
+    CANARY,
+    Case,
+    FilesLocation,
+)
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils._findings import (
+    Finding,
+    Findings,
+    below,
+)
+
+Answer = t.Mapping[str, t.Any]
+Question = dict[str, t.Any]
+
+# What a judge of where things lie tells of, and one of links.
+OF_OTHERS = ("missing", "not-a-directory", "disk-full", "symlink-blocked")
+# Of two that stop at one component, the one that tells more.
+PRECEDENCE = ("selinux-label", "acl-mask", "read-only-filesystem", "not-traversable", "not-readable", "not-writable")
+NGINX_SAMPLES, APP_SAMPLES = 200, 50
 
 
-def questions(case: Case) -> t.Iterator[dict[str, t.Any]]:
-    yield from ()
+@dataclasses.dataclass(frozen=True)
+class Stop:
+    """A component that a user can't pass.
+
+    :ivar facts: of the component, with the ``reason``.
+    :ivar proof: what came of trying.
+    """
+
+    user: str
+    is_app: bool
+    facts: Answer
+    proof: str = ""
+
+    @property
+    def reason(self) -> str:
+        return str(self.facts["reason"])
+
+    @property
+    def component(self) -> str:
+        return str(self.facts["component"])
+
+
+def questions(case: Case) -> t.Iterator[Question]:
+    """Ask what Nginx can read below each location, and whether the app can write it."""
+    nginx = {**case.nginx_user, **case.nginx_view}
+    if case.nginx.get("worker_uid") is None:
+        return
+    for n, each in enumerate(case.files_locations):
+        if each is not case.media_location:
+            yield {"kind": "paths", "id": f"permissions.location.{n}", "path": each.directory, "want": ["traverse"], "unwanted": ["write"], "sample_files": NGINX_SAMPLES, **nginx}
+            inside = None if case.nginx.get("container") else case.in_app(each.directory)
+            if inside and case.process:
+                yield {"kind": "paths", "id": f"permissions.location.{n}.app", "path": inside, "want": [], "unwanted": ["write"], "sample_files": APP_SAMPLES, **case.app_user, **case.app_view}
+    if case.media_directory:
+        yield {"kind": "paths", "id": "permissions.canary", "path": f"{case.media_directory}/{{canary:{CANARY}}}", "want": ["read"], **nginx}
+        if case.nginx.get("worker_user") and not case.nginx.get("container"):
+            # By name, a group that the user has joined since the workers started counts too.
+            yield {"kind": "paths", "id": "permissions.media.by-name", "path": case.media_directory, "want": ["traverse"], "user": case.nginx["worker_user"]}
+    if case.media_url and case.media_location and case.server is not None:
+        for n, path in enumerate(_suspects(case)):
+            target = case.media_url + posixpath.relpath(path, _root(case, case.media_location))
+            yield case.request(f"permissions.suspect.{n}", _quoted(target))
 
 
 def judge(case: Case, findings: Findings) -> None:
-    return
+    """Find the components at fault."""
+    umask = _judge_umask(case, findings)
+    stops = [*_stops_of_app(case), *_stops_of_nginx(case)]
+    _judge_stops(case, stops, findings)
+    for n, each in enumerate(case.files_locations):
+        _judge_samples(case, n, each, umask, findings)
+    _judge_media_modes(case, findings)
+    _judge_writable_static(case, findings)
+
+
+# Who is stopped
+
+
+def _stops_of_app(case: Case) -> t.Iterator[Stop]:
+    user = str((case.process or {}).get("user") or "the app")
+    access, canary = case.answer("core.upload.path") or {}, case.answer(CANARY) or {}
+    error = canary.get("error") or {}
+    if canary.get("written"):
+        # Behaviour wins over what modes say.
+        return
+    stop = access.get("blocked_by")
+    proof = f"a file of the app's: {error['strerror']} ({error['errno']})" if error else ""
+    if stop:
+        yield Stop(user, True, stop, proof)
+    elif error.get("component"):
+        yield Stop(user, True, error, proof)
+
+
+def _stops_of_nginx(case: Case) -> t.Iterator[Stop]:
+    user = _nginx_name(case)
+    for n, each in enumerate(case.files_locations):
+        answer = _access(case, n, each) or {}
+        stop = answer.get("blocked_by")
+        if stop:
+            yield Stop(user, False, stop, _proof(case, each))
+
+
+def _access(case: Case, n: int, location: FilesLocation) -> Answer | None:
+    is_media = location is case.media_location
+    return case.answer("core.media.path" if is_media else f"permissions.location.{n}")
+
+
+def _proof(case: Case, location: FilesLocation) -> str:
+    """Return what came of a request for something below a location."""
+    keys = [mount.key for mount in case.static if case.location_of(mount.url) is location]
+    if location is case.media_location:
+        keys += [f"permissions.suspect.{n}" for n in range(3)] + ["core.media"]
+    for key in keys:
+        response = case.response(key)
+        if response and response.status != 200:
+            return "; ".join([str(response), *response.log[:1]])
+    return ""
+
+
+def _judge_stops(case: Case, stops: t.Sequence[Stop], findings: Findings) -> None:
+    by_component: dict[str, list[Stop]] = {}
+    for stop in stops:
+        if stop.reason not in OF_OTHERS and not findings.explained(stop.component):
+            by_component.setdefault(stop.component, []).append(stop)
+    for component, here in by_component.items():
+        if not findings.explained(component):
+            findings.add(_of_component(case, here), subjects=[component, *_urls_below(case, component)])
+
+
+def _urls_below(case: Case, component: str) -> t.Iterator[str]:
+    for each in case.files_locations:
+        if below(component, each.directory):
+            yield each.url
+
+
+def _of_component(case: Case, stops: t.Sequence[Stop]) -> Finding:
+    stop = min(stops, key=lambda each: PRECEDENCE.index(each.reason) if each.reason in PRECEDENCE else len(PRECEDENCE))
+    if stop.reason == "read-only-filesystem":
+        return _read_only(case, stop)
+    if _is_foreign(case, stops):
+        return _foreign(case, stops)
+    users = " and ".join(dict.fromkeys(each.user for each in stops))
+    proofs = [each.proof for each in stops if each.proof]
+    fix = _mend(case, stop, stops)
+    return Finding(
+        stop.reason,
+        "error",
+        stop.component,
+        _access_faults.message(stop.reason, users),
+        "; ".join([f"{stop.component} is {_access_faults.shown(stop.facts)}", *_acl(stop), *proofs[:2]]),
+        fix,
+        "flask_media_root" if case.media_directory and below(case.media_directory, stop.component) else None,
+    )
+
+
+def _acl(stop: Stop) -> t.Iterator[str]:
+    if stop.reason == "acl-mask":
+        yield f"ACL {', '.join(stop.facts.get('acl') or [])}"
+
+
+def _mend(case: Case, stop: Stop, stops: t.Sequence[Stop]) -> str:
+    by_name = case.answer("permissions.media.by-name")
+    if by_name and by_name["allowed"] and not stop.is_app and case.media_directory and below(stop.component, case.media_directory):
+        return f"{stop.user} is in that group, but Nginx runs since before it was: systemctl reload nginx."
+    if stop.reason == "not-writable":
+        return _writable(stop)
+    if stop.reason == "acl-mask" and len(stop.facts.get("acl") or []) and stop.facts.get("acl_mask") is not None:
+        return _access_faults.mend(stop.reason, stop.facts, stop.user)
+    texts = [_access_faults.mend(each.reason, each.facts, each.user) for each in stops]
+    return " ".join(dict.fromkeys(texts))
+
+
+def _writable(stop: Stop) -> str:
+    """Return the mend of a directory that is the app's own, or its group's."""
+    component, facts = shlex.quote(stop.component), stop.facts
+    if facts.get("owner") == stop.user:
+        return f"Give its owner the right back: chmod u+w {component}. Nobody else needs it."
+    return f"Let {stop.user} write there, and nobody else: chown {stop.user} {component}, and see that the mode has u+w."
+
+
+def _nginx_name(case: Case) -> str:
+    return str(case.nginx.get("worker_user") or f"uid {case.nginx.get('worker_uid')}")
+
+
+# Owners
+
+
+def _is_foreign(case: Case, stops: t.Sequence[Stop]) -> bool:
+    """Whether uploads are somebody's who isn't the app, and it is stopped by that."""
+    stop = next((each for each in stops if each.is_app), None)
+    uid = (case.process or {}).get("uid")
+    roots = [upload.path for upload in case.uploads] + [posixpath.normpath(_upload_real(case))]
+    owner = (stop.facts if stop else {}).get("uid")
+    if stop is None or owner is None or uid is None or stop.component not in roots:
+        return False
+    mode = int(str(stop.facts.get("mode") or "0"), 8)
+    in_group = stop.facts.get("gid") in {(case.process or {}).get("gid"), *((case.process or {}).get("groups") or [])}
+    # Where the group is the app's and may write, the owner is no matter.
+    return owner != uid and not (in_group and mode & 0o020) and bool(mode & 0o200)
+
+
+def _foreign(case: Case, stops: t.Sequence[Stop]) -> Finding:
+    stop = next(each for each in stops if each.is_app)
+    process, facts = case.process or {}, stop.facts
+    runs = f"{process.get('user')} (uid {process.get('uid')})"
+    container = case.container
+    where = case.on_host(stop.component) or stop.component
+    fix = f"Give the uploads to the app's user, those of the former owner only: chown -R --from={facts['uid']} {process.get('uid')} {shlex.quote(where)}."
+    if container:
+        fix += f" Or run the container by the id that owns them: user: \"{facts['uid']}:{facts['gid']}\"." if facts["uid"] else ""
+    return Finding(
+        "owner-id-mismatch",
+        "error",
+        stop.component,
+        f"it is {facts.get('owner')}'s (uid {facts['uid']}), and the app runs as {runs}"
+        + (f" in {container['name']}: names don't count there, ids do" if container else ""),
+        "; ".join([f"{stop.component} is {_access_faults.shown(facts)}", *([stop.proof] if stop.proof else [])]),
+        fix,
+        "flask_media_root",
+    )
+
+
+def _upload_real(case: Case) -> str:
+    answer = case.answer("core.upload.0.directory") or {}
+    return str(answer.get("realpath") or (case.upload.path if case.upload else "/"))
+
+
+# Read-only
+
+
+def _read_only(case: Case, stop: Stop) -> Finding:
+    host, view = case.answer("storage.upload.0") or {}, case.answer("storage.upload.0.view") or {}
+    unit, container = (case.process or {}).get("unit"), case.container
+    properties = (case.process or {}).get("unit_properties") or {}
+    path = shlex.quote(stop.component)
+    if container:
+        mount = case.mount_of(stop.component)
+        component, why = str(container["name"]), f"{mount['target'] if mount else 'its own layer'} is mounted read-only in it"
+        fix = "Take :ro from that mount in the app's service; Nginx's may keep it."
+    elif unit and not host.get("read_only"):
+        said = [f"{name}={properties[name]}" for name in ("ProtectSystem", "ProtectHome", "ReadOnlyPaths", "ReadWritePaths") if properties.get(name)]
+        component, why = str(unit), f"{unit} has its own view: {' '.join(said) or 'read-only paths'}"
+        # systemd.exec(5), ReadWritePaths=
+        fix = f"Write ReadWritePaths={stop.component} into [Service] of the unit (systemctl edit {unit}), then systemctl daemon-reload and restart it."
+    else:
+        component = str(view.get("mount_point") or host.get("mount_point") or stop.component)
+        why = f"{host.get('source')} is mounted read-only: {','.join(host.get('options') or [])}"
+        fix = f"Look in the kernel's log for why (an error makes ext4 read-only), then: mount -o remount,rw {shlex.quote(component)}; and take ro from /etc/fstab."
+    return Finding(
+        "read-only-filesystem",
+        "error",
+        component,
+        f"{stop.user} can't write to {path}: for it the file system is read-only",
+        "; ".join([why, *([stop.proof] if stop.proof else [])]),
+        fix,
+        "flask_app_service" if False else None,
+    )
+
+
+# New files
+
+
+def _judge_umask(case: Case, findings: Findings) -> int:
+    """Find why Nginx can't read what the app writes now.
+
+    :return: the bits that the umask takes and Nginx would read by; 0 where that isn't the fault.
+    """
+    canary, access = case.answer(CANARY) or {}, case.answer("permissions.canary") or {}
+    response = case.response("core.media")
+    stop = access.get("blocked_by")
+    if not canary.get("written") or not stop or posixpath.basename(stop["component"]) != canary["name"]:
+        return 0
+    if stop["reason"] in OF_OTHERS or (response and response.status == 200 and response.by_nginx):
+        return 0
+    bit = _reading_bit(case)
+    umask = int(str(canary.get("umask") or (case.process or {}).get("umask") or "0"), 8)
+    proof = [str(response), *response.log[:1]] if response else []
+    made = f"a new file is {_access_faults.shown(stop)}"
+    user = _nginx_name(case)
+    process = case.process or {}
+    if umask & bit:
+        component = (case.container or {}).get("name") or process.get("unit") or f"process {process.get('pid')}"
+        wanted = f"{umask & ~(bit | bit << 2 & 0o050):04o}"
+        findings.add(
+            Finding(
+                "umask-too-tight",
+                "error",
+                str(component),
+                f"the app's umask takes from every new file what {user} reads it by",
+                "; ".join([f"umask {umask:04o}", made, *proof]),
+                f"Set UMask={wanted} in [Service] of the unit (a process without one: umask {wanted} where it is "
+                "started), take os.umask() out of the app's code, and restart it. Mend what is there: "
+                f"find {shlex.quote(str(case.media_directory))} -type f -user {process.get('user')} -exec chmod {'g' if bit == 0o040 else 'o'}+r {{}} +",
+                "flask_media_umask",
+            ),
+            subjects=[case.media_url or ""],
+        )
+        return bit
+    directory = str(case.media_directory)
+    if stop["reason"] == "acl-mask":
+        reason, why = "acl-mask", "the mask of its ACL takes what its entry would give"
+    else:
+        reason, why = "not-readable", f"what the app makes there has the group {stop.get('group')}, in which {user} is not"
+    findings.add(
+        Finding(
+            reason,
+            "error",
+            directory,
+            f"{user} can't read new uploads: {why}",
+            "; ".join([made, *proof]),
+            f"Let new files have the directory's group, which {user} is to be in: chmod g+s {shlex.quote(directory)}"
+            if reason == "not-readable"
+            else f"Look at getfacl {shlex.quote(directory)}: its default mask has to have r.",
+            "flask_media_permissions",
+        ),
+        subjects=[case.media_url or "", directory],
+    )
+    return 0
+
+
+def _reading_bit(case: Case) -> int:
+    """Return by which bit of a file's mode Nginx reads uploads: the group's or all others'."""
+    answer = case.answer("core.media.path") or {}
+    groups = {case.nginx.get("worker_gid"), *(case.nginx.get("worker_groups") or [])}
+    return 0o040 if answer.get("gid") in groups else 0o004
+
+
+# Samples of what is there
+
+
+def _judge_samples(case: Case, n: int, location: FilesLocation, umask: int, findings: Findings) -> None:
+    answer = _access(case, n, location)
+    samples = (answer or {}).get("samples") or {}
+    is_media = location is case.media_location
+    unreadable = [
+        sample
+        for sample in samples.get("unreadable") or []
+        if sample["reason"] not in OF_OTHERS
+        and not findings.explained(sample["component"])
+        and not (is_media and umask and _is_by_umask(case, sample, umask))
+    ]
+    if not answer or not answer.get("allowed") or not unreadable or _is_contradicted(case, location):
+        return
+    by_id: dict[str, list[Answer]] = {}
+    for sample in unreadable:
+        by_id.setdefault(_id_of_sample(case, sample, is_media), []).append(sample)
+    user = _nginx_name(case)
+    for finding, wrong in by_id.items():
+        count = samples["unreadable_count"] if len(by_id) == 1 and len(wrong) == len(samples["unreadable"]) else len(wrong)
+        is_all = count > 1 and count == samples["checked"]
+        components = list(dict.fromkeys(sample["component"] for sample in wrong))
+        component = str(answer["path"]) if is_all and len(components) > 1 else components[0]
+        what = "pass through" if wrong[0]["is_directory"] else "read"
+        findings.add(
+            Finding(
+                finding,
+                "error",
+                component,
+                f"{user} can't {what} it" + (f", nor {count - 1} more of the {samples['checked']} files looked at" if count > 1 and len(components) > 1 else ""),
+                "; ".join([f"{components[0]}: {_access_faults.shown(wrong[0])}", *([_proof_of_sample(case, wrong[0])])]).rstrip("; "),
+                _mend_of_sample(case, wrong[0], finding, is_media),
+                "flask_media_repair" if is_media else "flask_static_root",
+            ),
+            subjects=components,
+        )
+
+
+def _is_by_umask(case: Case, sample: Answer, bit: int) -> bool:
+    return sample["uid"] == (case.process or {}).get("uid") and not int(sample["mode"], 8) & bit
+
+
+def _id_of_sample(case: Case, sample: Answer, is_media: bool) -> str:
+    uid = (case.process or {}).get("uid")
+    if is_media and sample["uid"] and uid is not None and sample["uid"] != uid:
+        return "owner-id-mismatch"
+    return str(sample["reason"])
+
+
+def _mend_of_sample(case: Case, sample: Answer, finding: str, is_media: bool) -> str:
+    user, process = _nginx_name(case), case.process or {}
+    component = shlex.quote(str(sample["component"]))
+    stop = {**sample, "component": sample["component"]}
+    if not is_media or not process:
+        return _access_faults.mend(str(sample["reason"]), stop, user)
+    if sample["uid"] != process.get("uid"):
+        return f"Bring files in as the app's user (runuser -u {process.get('user')} -- cp …). What is there: chown {process.get('uid')} {component}, then {_access_faults.grant(str(sample['reason']), stop, user)}"
+    made = (
+        "In the app, make directories by os.makedirs(path) without a mode of 0o700"
+        if sample["is_directory"]
+        else "In the app, save by open() or FileStorage.save(); after tempfile.mkstemp() or os.replace() of such a "
+        "file write os.fchmod(file.fileno(), 0o640)"
+    )
+    return f"{made}. What is there: {_access_faults.mend(str(sample['reason']), stop, user)}"
+
+
+def _suspects(case: Case) -> list[str]:
+    """Return uploads that Nginx can't read by their modes, to be asked for; the newest ones."""
+    tree = case.answer("core.media.tree") or {}
+    groups = {case.nginx.get("worker_gid"), *(case.nginx.get("worker_groups") or [])}
+    location = case.media_location
+    found = []
+    for entry in tree.get("entries") or []:
+        mode = int(entry["mode"], 8)
+        is_own = entry["uid"] == case.nginx.get("worker_uid")
+        bit = 0o400 if is_own else 0o040 if entry["gid"] in groups else 0o004
+        is_shown = location is not None and below(_root(case, location), entry["path"]) and "/." not in entry["path"]
+        if entry["type"] == "file" and is_shown and not mode & bit:
+            found.append(str(entry["path"]))
+    return found[:3]
+
+
+def _is_contradicted(case: Case, location: FilesLocation) -> bool:
+    """Whether Nginx sent what it should not be able to read."""
+    if location is not case.media_location:
+        return False
+    asked = [case.response(f"permissions.suspect.{n}") for n in range(3)]
+    given = [response for response in asked if response]
+    return bool(given) and all(response.status == 200 and response.by_nginx for response in given)
+
+
+def _proof_of_sample(case: Case, sample: Answer) -> str:
+    name = posixpath.basename(str(sample["path"]))
+    keys = [*(f"permissions.suspect.{n}" for n in range(3)), *(mount.key for mount in case.static)]
+    for key in keys:
+        response = case.response(key)
+        if response and str(response.request["target"]).endswith("/" + _quoted(name)):
+            return "; ".join([str(response), *response.log[:1]])
+    return ""
+
+
+def _root(case: Case, location: FilesLocation) -> str:
+    answer = case.answer(f"core.location.{case.files_locations.index(location)}.directory") or {}
+    return str(answer.get("realpath") or location.directory)
+
+
+# Who may do too much
+
+
+def _judge_media_modes(case: Case, findings: Findings) -> None:
+    tree, access = case.answer("core.media.tree") or {}, case.answer("core.media.path") or {}
+    root = str(tree.get("path") or case.media_root or "")
+    directory = case.answer("core.upload.0.directory") or access
+    mode = int(str(directory.get("mode") or "0"), 8)
+    counts = tree.get("counts") or {}
+    process = case.process or {}
+    open_paths = list(tree.get("world_writable") or [])
+    if root and (mode & 0o002 or open_paths):
+        component = root if mode & 0o002 else _common(open_paths)
+        findings.add(
+            Finding(
+                "media-world-writable",
+                "error",
+                component,
+                "every user of the host can write it, and so put files into what Nginx serves",
+                f"{component}: mode {directory.get('mode')}" if mode & 0o002 else f"{counts.get('world_writable')} such, as {open_paths[0]}",
+                f"Leave only the app the right to write: chmod -R o-w {shlex.quote(component)}; os.umask(0) and modes of 0o777 or 0o666 in the app's code have to go.",
+                "flask_media_repair",
+            ),
+            subjects=[component],
+        )
+    elif not _is_same_user(case):
+        _judge_written_by_nginx(case, access, findings)
+    run = list(tree.get("executable") or [])
+    if run:
+        component = run[0] if counts.get("executable", len(run)) == 1 else _common(run)
+        findings.add(
+            Finding(
+                "media-executable",
+                "warning",
+                component,
+                "an upload can be run as a program",
+                f"{counts.get('executable', len(run))} of {tree.get('files')} files, such as {run[0]}",
+                f"find {shlex.quote(root)} -type f -exec chmod a-x {{}} +; and in the place of chmod -R 755 write chmod -R u=rwX,g=rX,o= . "
+                f"In the app, save by open() or FileStorage.save(), not by shutil.copy(), which keeps the mode.",
+                "flask_media_repair",
+            )
+        )
+    if _is_same_user(case) and process.get("uid") and case.media_location:
+        component = str((case.container or {}).get("name") or process.get("unit") or f"process {process.get('pid')}")
+        findings.add(
+            Finding(
+                "media-writable-by-nginx",
+                "warning",
+                component,
+                f"the app runs as Nginx's own user, {process.get('user')}: Nginx can write uploads, and read all that is the app's",
+                f"uid {process.get('uid')} both",
+                "Run the app as a user of its own, and let Nginx read uploads by a group.",
+                "flask_app_user",
+            )
+        )
+
+
+def _is_same_user(case: Case) -> bool:
+    uid = (case.process or {}).get("uid")
+    return uid is not None and uid == case.nginx.get("worker_uid")
+
+
+def _judge_written_by_nginx(case: Case, access: Answer, findings: Findings) -> None:
+    is_root = "write" in (access.get("granted") or [])
+    granted = list((access.get("samples") or {}).get("granted") or [])
+    if not (is_root or granted):
+        return
+    component = str(access["path"]) if is_root else _common([sample["path"] for sample in granted])
+    facts = access if is_root else granted[0]
+    if findings.explained(component):
+        return
+    findings.add(
+        Finding(
+            "media-writable-by-nginx",
+            "warning",
+            component,
+            f"{_nginx_name(case)} can write it, and is only to read",
+            f"{component if is_root else granted[0]['path']}: {_access_faults.shown(facts)}",
+            f"Take the right to write from everybody but the app: chmod -R g-w,o-w {shlex.quote(component)}, and chown it to the app's user, if it is Nginx's.",
+            "flask_media_permissions",
+        )
+    )
+
+
+def _judge_writable_static(case: Case, findings: Findings) -> None:
+    named: list[str] = []
+    uid = (case.process or {}).get("uid")
+    for n, each in enumerate(case.files_locations):
+        for key, who in ((f"permissions.location.{n}.app", "app"), (f"permissions.location.{n}", "nginx")):
+            user = str((case.process or {}).get("user")) if who == "app" else _nginx_name(case)
+            # Root can write everything: that it runs as root is another matter.
+            is_root_user = (uid if who == "app" else case.nginx.get("worker_uid")) == 0
+            answer = case.answer(key)
+            if not answer or is_root_user or not _is_static(case, each):
+                continue
+            is_root = "write" in (answer.get("granted") or [])
+            granted = list((answer.get("samples") or {}).get("granted") or [])
+            component = each.directory if is_root else _common([s["path"] for s in granted]) if granted else ""
+            if not component or any(below(name, component) for name in named) or findings.explained(component):
+                continue
+            named.append(component)
+            facts = answer if is_root else granted[0]
+            findings.add(
+                Finding(
+                    f"static-writable-by-{who}",
+                    "warning",
+                    component,
+                    f"{user} can write it, and so change what every visitor gets",
+                    f"{component if is_root else granted[0]['path']}: {_access_faults.shown(facts)}",
+                    f"Give static files to whoever deploys them, and leave {user} the right to read: chown -R root:root {shlex.quote(component)}; chmod -R go-w {shlex.quote(component)}.",
+                    "flask_static_root",
+                )
+            )
+
+
+def _is_static(case: Case, location: FilesLocation) -> bool:
+    """Whether a location is that of static files, and so nothing the app writes."""
+    roots = [case.on_host(upload.path) for upload in case.uploads]
+    if any(root and (below(location.directory, root) or below(root, location.directory)) for root in roots):
+        return False
+    return any(case.location_of(mount.url) is location for mount in case.static)
+
+
+def _common(paths: t.Sequence[str]) -> str:
+    return paths[0] if len(paths) == 1 else posixpath.commonpath(paths)
+
+
+def _quoted(path: str) -> str:
+    import urllib.parse
+
+    return urllib.parse.quote(path)

@@ -19,8 +19,11 @@ import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _app_question,
+    _diagnose_alias,
+    _diagnose_exposure,
     _diagnose_headers,
     _diagnose_limits,
+    _diagnose_paths,
     _diagnose_permissions,
     _diagnose_proxy,
     _diagnose_routing,
@@ -40,9 +43,12 @@ Ask = t.Callable[[str, t.Mapping[str, t.Any]], Answer]
 # Causes before symptoms: what one has explained, the next ones do not tell of.
 JUDGES: t.Sequence[t.Any] = (
     _diagnose_serving,
+    _diagnose_alias,
+    _diagnose_paths,
     _diagnose_storage,
     _diagnose_permissions,
     _diagnose_routing,
+    _diagnose_exposure,
     _diagnose_limits,
     _diagnose_headers,
     _diagnose_proxy,
@@ -61,7 +67,11 @@ def run(ask: Ask, hints: Answer | None = None) -> list[dict[str, t.Any]]:
     for site in _diagnosis_sites.sites(nginx, processes, hints or {}):
         case = _diagnosis_case.Case(nginx, processes, site)
         ask_app(ask, case)
-        case.looks = answers(ask, case, list(_diagnosis_case.looks(case)))
+        looked = list(_diagnosis_case.looks(case))
+        for judge in JUDGES:
+            # Some want to know what there is before they ask for it.
+            looked += judge.looks(case) if hasattr(judge, "looks") else ()
+        case.looks = answers(ask, case, looked)
         asked = list(_diagnosis_case.questions(case))
         for judge in JUDGES:
             asked += judge.questions(case)
@@ -105,8 +115,11 @@ def answers(ask: Ask, case: _diagnosis_case.Case, asked: t.Sequence[Question]) -
         case.unseen.append(f"the host could not be asked: {answer.get('msg')}")
         return {}
     case.unseen += answer.get("unseen") or []
-    told = dict(answer["answers"])
-    for question in questions.get("requests", []):
-        if question["id"] in told:
-            told[question["id"]] = {**told[question["id"]], "request": question}
-    return told
+    found: dict[str, Answer] = answer["answers"]
+    for request in questions.get("requests", []):
+        told = found.get(request["id"])
+        if told is not None and "unseen" not in told:
+            # As it was sent, the names of canaries filled in.
+            asked_for = {**request, "target": told.get("target", request["target"])}
+            found[request["id"]] = {**told, "request": asked_for}
+    return found

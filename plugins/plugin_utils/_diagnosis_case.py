@@ -348,7 +348,7 @@ class Case:
         for location in _diagnosis_sites.all_locations(self.server) if self.server else []:
             if location.modifier not in ("", "^~"):
                 continue
-            directory = directory_of(location)
+            directory = directory_of(location, self.config.prefix if self.config else "/")
             passes = any(location.own(name) for name in (*_diagnosis_sites.PASSES, "return"))
             if directory is not None and not passes and location.pattern != "/":
                 found.append(FilesLocation(location, location.pattern, directory))
@@ -406,7 +406,7 @@ class Case:
         """Return what a path is, ``file`` or ``directory``, as far as anybody has looked."""
         for answers in (self.answers, self.looks):
             for answer in answers.values():
-                if answer.get("path") == path and "exists" in answer:
+                if answer.get("path") == path and "exists" in answer and "entries" not in answer:
                     kind = answer.get("type") or "file"
                     return (str(kind) if answer["exists"] else None)
                 tree = answer.get("entries")
@@ -449,20 +449,22 @@ def slashed(url: str) -> str:
     return url if url.endswith("/") else url + "/"
 
 
-def directory_of(location: _nginx_config.Location) -> str | None:
+def directory_of(location: _nginx_config.Location, prefix: str = "/") -> str | None:
     """Return the directory that a prefix location serves, without a slash at its end.
 
     ``None`` where there is none, or it depends on variables.
+
+    :param prefix: Nginx's, which relative paths are taken from.
     """
     alias = location.own("alias")
-    if not alias and location.parent_location is not None and location.parent_location.own("alias"):
-        return None
+    # Of the two the nearest counts, and an alias around a location is for that one's own URLs.
     found = alias or location.effective("root")
-    if not found or not found[-1].args:
+    if not found or not found[-1].args or (found[-1].name == "alias" and not alias):
         return None
     path = found[-1].args[0]
     if "$" in path:
         return None
+    path = posixpath.join(prefix, path)
     if not alias:
         path = path.rstrip("/") + location.pattern
     return path.rstrip("/") or "/"

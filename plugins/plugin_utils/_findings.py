@@ -48,9 +48,14 @@ class Findings:
             self.found.append(finding)
         self._subjects += [(subject, known) for subject in (finding.component, *subjects)]
 
-    def explained(self, subject: str) -> Finding | None:
-        """Return the finding by which a path or URL fails, or one that it lies below."""
+    def explained(self, subject: str, besides: t.Collection[str] = ()) -> Finding | None:
+        """Return the finding by which a path or URL fails, or one that it lies below.
+
+        :param besides: ids of findings that are no reason here.
+        """
         for known, finding in self._subjects:
+            if finding.id in besides:
+                continue
             if subject == known or subject.startswith(known.rstrip("/") + "/"):
                 return finding
         return None

@@ -776,7 +776,9 @@ def test_the_environment_of_a_process(tmp_path: Path) -> None:
     process = tmp_path / "7"
     process.mkdir()
     (process / "environ").write_bytes(b"FLASK_UPLOAD_FOLDER=/old=x\0PATH=/bin\0odd\0A=\xff\0")
-    uid = process.stat().st_uid
+    uid = 61001
+    # Whose its files are says nothing: of one that has changed its ids they are root's, proc(5).
+    (process / "status").write_text(f"Uid:\t0\t{uid}\t0\t0\nGid:\t0\t{uid}\t0\t0\nGroups:\t\n")
     found = _flask_app.process_environment(7, uid, str(tmp_path))
     assert found == {"FLASK_UPLOAD_FOLDER": "/old=x", "A": "\udcff"}
     # Another user's secrets are not for the app's code.
