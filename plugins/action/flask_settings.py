@@ -20,6 +20,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _settings,
     _site_tls,
 )
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _report_drift
 
 # ansible-core before 2.19 has no notion of trust: every string is a template.
 _TRUSTED: dict[str, t.Any] = (
@@ -56,7 +57,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         values = _settings.with_server(values, apps)
         name = values.get("flask_app_name")
 
-        self._refuse(name, _settings.description_problems(values))
+        baseline = _report_drift.problems(values.get(_report_drift.VARIABLE))
+        self._refuse(name, [*_settings.description_problems(values), *baseline])
         self._refuse(name, _settings.apps_problems(apps))
         settings = _settings.resolve(values)
         settings["host"] = self._ask_host(values, variables)
