@@ -25,12 +25,15 @@ PULL_SECONDS = 120
 RELEASES = {"debian12": "bookworm", "debian13": "trixie"}
 # node: systemd as PID 1. ready: the same, and what deploys install. fresh: what `make site` may expect of a
 # new machine, and no init at all. diagnosis: ready, and what other people's hosts are made of.
-KINDS = ("node", "ready", "fresh", "diagnosis")
+# docker: one of those that runs containers.
+KINDS = ("node", "ready", "fresh", "diagnosis", "docker")
 # What a kind is made from, where that is not Debian alone.
-MADE_FROM = {"ready": "node", "diagnosis": "ready"}
+MADE_FROM = {"ready": "node", "diagnosis": "ready", "docker": "diagnosis"}
+# Nothing that is asked of a docker host differs by the release.
+ONLY = {"docker": ("debian12",)}
 # What is copied into it, from the environment that this runs in.
 COPIED = {"ready": Path(sys.executable).with_name("uv")}
-NAMES = [f"{kind}-{release}" for kind in KINDS for release in RELEASES]
+NAMES = [f"{kind}-{release}" for kind in KINDS for release in ONLY.get(kind, RELEASES)]
 
 
 class ImageError(Exception):

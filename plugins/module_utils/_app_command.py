@@ -403,7 +403,9 @@ def _hypercorn(command: Command, words: t.Sequence[str]) -> None:
     names = {"-b": "bind", "-c": "config", "-u": "user", "-g": "group", "-m": "umask"}
     options, rest = _options(words, flags, names)
     if rest:
-        command.callable = rest[0].removeprefix("wsgi:").removeprefix("asgi:")
+        # "wsgi:module:app" says of which kind it is.
+        named = rest[0].split(":", 1)[1] if rest[0].count(":") > 1 else rest[0]
+        command.callable = named if ":" in named else f"{named}:app"
     command.script_name = options.get("root-path", [None])[-1]
     command.listens = [address(each) for each in options.get("bind", [GUNICORN_BIND])]
     if "config" in options:

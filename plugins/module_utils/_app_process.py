@@ -120,8 +120,8 @@ class _Discovery:
                 processes.append(facts)
         if any(each.listens is None for each in found.values()):
             self._unseen.append(
-                "Which sockets other users' processes hold is for root to see, so where they listen is "
-                "taken from their command lines: set 'become: true'."
+                "Which sockets some processes hold can't be seen, so where they listen is taken from "
+                f"their command lines: {_proc.what_it_takes()}."
             )
         seen = {address for process in processes for address in process["reachable_at"]}
         for address in sorted(self._addresses):
@@ -209,8 +209,8 @@ class _Discovery:
         executable = executable.removesuffix(" (deleted)") if executable else None
         if environ is None or directory is None:
             unseen.append(
-                f"Working directory, environment and mounts of process {pid} are for root to see: "
-                "set 'become: true'."
+                f"Working directory and environment of process {pid} can't be seen: "
+                f"{_proc.what_it_takes()}."
             )
         known = {
             "argv": argv,

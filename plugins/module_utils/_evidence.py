@@ -281,11 +281,10 @@ class _Survey:
                 key = look.who, look.process_id, look.sample_files
                 together.setdefault(key, []).append((question, look))
         for group in together.values():
-            answers = self._asked([look for _unused, look in group])
-            for (question, look), answer in zip(group, answers):
-                self._answers[question["id"]] = answer
-                if "components" not in answer:
-                    answer["components"] = self._components(look)
+            looks = [look for _unused, look in group]
+            answers, components = self._asked(looks), self._components(looks)
+            for (question, _look), answer, passed in zip(group, answers, components):
+                self._answers[question["id"]] = {**answer, "components": passed}
 
     def _attempt_look(self, question: Question) -> _Look | None:
         found: list[_Look] = []
@@ -322,20 +321,23 @@ class _Survey:
             return [answer for look in looks for answer in self._asked([look])]
         return answers
 
-    def _components(self, look: _Look) -> list[Facts]:
-        table = self._table(look.process_id)
+    def _components(self, looks: t.Sequence[_Look]) -> list[list[Facts]]:
+        process_id = looks[0].process_id
+        paths = [look.question.path for look in looks]
         try:
-            found: list[Facts] = _bounded.call(
+            found: list[list[Facts]] = _bounded.call(
                 _bounded.in_view,
-                look.process_id,
-                _evidence_files.components,
-                look.question.path,
-                table,
+                process_id,
+                _components,
+                paths,
+                self._table(process_id),
                 seconds=self._seconds(LOOK_SECONDS),
             )
         except (Unseen, _bounded.Unanswered):
-            return []
-        return [_evidence_files.named(facts) for facts in found]
+            if len(looks) == 1:
+                return [[]]
+            return [passed for look in looks for passed in self._components([look])]
+        return [[_evidence_files.named(facts) for facts in passed] for passed in found]
 
     # Trees and storage
 
@@ -438,3 +440,7 @@ def _ask_paths(looks: t.Sequence[_Look]) -> list[Facts]:
         sample_files=first.sample_files,
         process_id=first.process_id,
     )
+
+
+def _components(paths: t.Sequence[str], table: t.Sequence[Facts]) -> list[list[Facts]]:
+    return [_evidence_files.components(path, table) for path in paths]

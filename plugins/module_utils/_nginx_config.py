@@ -197,7 +197,7 @@ class _Discovery:
         found = self._proc.listens(master.pid)
         if found is None:
             self._unseen.append(
-                f"Where Nginx (process {master.pid}) listens is for root to see: set 'become: true'."
+                f"Where Nginx (process {master.pid}) listens can't be seen: {_proc.what_it_takes()}."
             )
         return _addresses(found or [])
 

@@ -33,6 +33,13 @@ _MOUNTED_ID = re.compile(
 _UNIT = re.compile(r"^(?:0:|\d+:name=systemd):(/.*)$", re.MULTILINE)
 
 
+def what_it_takes() -> str:
+    """Return what it takes to look into a process that we may not look into (ptrace(2))."""
+    if os.geteuid() == 0:
+        return "that takes CAP_SYS_PTRACE, which root lacks in this container"
+    return "that takes root: set 'become: true'"
+
+
 class Ids(t.NamedTuple):
     """As whom a process acts, in this host's numbers."""
 

@@ -16,7 +16,6 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _diagnosis_case,
     _diagnosis_sites,
 )
-
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._findings import Findings
 
 if t.TYPE_CHECKING:

@@ -61,7 +61,7 @@ def run(ask: Ask, hints: Answer | None = None) -> list[dict[str, t.Any]]:
     :param hints: what the user knows and the host does not tell: ``callable``, ``virtualenv``,
         ``directory``, ``user``, ``domains``.
     """
-    nginx = ask("nginx_config_info", {})
+    nginx = ask("nginx_config_info", {})["nginx"]
     processes = ask("flask_process_info", {})
     reports = []
     for site in _diagnosis_sites.sites(nginx, processes, hints or {}):

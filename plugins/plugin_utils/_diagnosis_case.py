@@ -283,7 +283,11 @@ class Case:
         named = any(way.location.modifier == "@" for way in self.site.passes)
         if "/" in patterns or named or not patterns:
             return ""
-        return min(patterns, key=len).rstrip("/")
+        prefix = min(patterns, key=len).rstrip("/")
+        # Where the app itself has it in its rules, it is a part of the app and no prefix of it.
+        rules = [rule["rule"] for rule in (self.app or {}).get("rules") or []]
+        is_own = any(rule == prefix or rule.startswith(prefix + "/") for rule in rules)
+        return "" if is_own else prefix
 
     def public(self, url: str) -> str:
         """Return an app's URL as the public writes it."""

@@ -43,23 +43,42 @@ class Shape:
 
     :ivar name: its directory below ``hosts``.
     :ivar image: what it is made on, as ``scripts/build_images.py`` names it.
-    :ivar has_systemd: else ``start`` in its directory starts what a boot would.
+    :ivar has_systemd: as PID 1. What no boot of a container can do, ``start`` in its directory does.
+    :ivar options: of ``docker run``.
     """
 
     name: str
     image: str
     has_systemd: bool = True
+    options: tuple[str, ...] = ()
 
     @property
     def directory(self) -> Path:
         return HOSTS / self.name
 
 
+# An engine's own layers can't lie on a container's, and its networks take a capability; a
+# container in a container makes a keyring, which Docker's own filter of system calls forbids.
+DOCKER_OPTIONS = (
+    "--cap-add=NET_ADMIN",
+    "--security-opt=seccomp=unconfined",
+    "--volume=/var/lib/docker",
+)
+
 SHAPES = {
     shape.name: shape
     for shape in (
         Shape("sites_enabled", "diagnosis-debian12"),
+        Shape("snippets", "diagnosis-debian13"),
+        Shape("uwsgi", "diagnosis-debian12"),
+        Shape("prefix_stripped", "diagnosis-debian13"),
+        Shape("prefix_script_name", "diagnosis-debian12"),
+        Shape("headers", "diagnosis-debian13"),
         Shape("bare_process", "diagnosis-debian12", has_systemd=False),
+        Shape("accel", "diagnosis-debian12"),
+        Shape("many_sites", "diagnosis-debian13"),
+        Shape("default_acl", "diagnosis-debian13"),
+        Shape("docker", "docker-debian12", options=DOCKER_OPTIONS),
     )
 }
 
@@ -127,15 +146,13 @@ class Machine:
         docker("exec", "--interactive", self.container, *argv, stdin=content)
 
     def ask(self, module: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Run a module of the collection in the container, and return its answer."""
+        """Run a module of the collection in the container, and return its answer, of failure too."""
         answer = docker(
             *("exec", "--interactive", "--env", f"PYTHONPATH={PROBE}", self.container),
             *("python3", f"{PROBE}/{PACKAGE}/modules/{module}.py"),
             stdin=json.dumps(arguments).encode(),
         )
         told: dict[str, Any] = json.loads(answer)
-        if told.get("failed"):
-            raise MachineError(f"{module} failed: {told['msg']}")
         return told
 
     def put_probe(self) -> None:
@@ -156,8 +173,9 @@ class Machine:
         docker("exec", self.container, "timeout", str(BOOT_SECONDS), "sh", "-c", booted)
 
     def start_services(self) -> None:
-        if not self.shape.has_systemd:
-            self.script((self.shape.directory / "start").read_text())
+        start = self.shape.directory / "start"
+        if start.exists():
+            self.script(start.read_text())
 
     def remove(self) -> None:
         docker("rm", "--force", "--volumes", self.container)
@@ -225,7 +243,7 @@ def start(shape: Shape, image: str) -> Machine:
         command = ()
     machine = Machine(shape, f"{_prefix(shape)}{secrets.token_hex(4)}")
     named = ("--detach", f"--name={machine.container}", "--hostname=web1")
-    docker("run", *named, *options, image, *command)
+    docker("run", *named, *options, *shape.options, image, *command)
     try:
         machine.boot()
     except MachineError:

@@ -1,0 +1,3 @@
+restart_app() {
+    guestbook-deploy
+}

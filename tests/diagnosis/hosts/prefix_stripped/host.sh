@@ -1,0 +1,1 @@
+site=http://example.com

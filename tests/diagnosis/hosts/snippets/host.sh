@@ -1,0 +1,1 @@
+site=https://guestbook.example.com
