@@ -20,6 +20,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _settings,
     _site_tls,
 )
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _report_drift
 
 # ansible-core before 2.19 has no notion of trust: every string is a template.
 _TRUSTED: dict[str, t.Any] = (
@@ -57,6 +58,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         name = values.get("flask_app_name")
 
         self._refuse(name, _settings.description_problems(values))
+        self._refuse(name, _report_drift.problems(values.get(_report_drift.VARIABLE)))
         self._refuse(name, _settings.apps_problems(apps))
         settings = _settings.resolve(values)
         settings["host"] = self._ask_host(values, variables)

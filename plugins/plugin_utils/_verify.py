@@ -938,30 +938,3 @@ def _difference(answer: _Answer, direct: t.Sequence[_Answer]) -> str | None:
     if len(same) < SAME_WORDS_SHARE * len(stable):
         return f"the page has {len(same)} of the {len(stable)} words of the app's own"
     return None
-
-
-def summary(report: Evidence, report_path: str) -> str:
-    """Return the report as a person reads it on a terminal."""
-    marks = {"pass": "✓", "fail": "✗", "skip": "-"}
-    width = max(len(check["title"]) for check in report["checks"])
-    lines = [f"{report['app']} on {report['host']}: {report['url']}/", ""]
-    for check in report["checks"]:
-        evidence = (
-            check["evidence"] if len(check["evidence"]) <= 100 else check["evidence"][:97] + "…"
-        )
-        lines.append(f"  {marks[check['status']]} {check['title']:<{width}}  {evidence}")
-    for finding in report["findings"]:
-        lines += [
-            "",
-            f"  {finding['id']}: {finding['component']}",
-            f"    {finding['message']}",
-            f"    seen: {finding['evidence']}",
-            f"    mend: {finding['fix']}",
-        ]
-    count = {
-        status: sum(check["status"] == status for check in report["checks"]) for status in marks
-    }
-    verdict = f"{count['pass']} passed, {count['fail']} failed" + (
-        f", {count['skip']} not checked" if count["skip"] else ""
-    )
-    return "\n".join([*lines, "", f"  {verdict}. Report: {report_path}"])
