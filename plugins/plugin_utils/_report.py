@@ -96,13 +96,17 @@ def findings_of(report: Report, check: t.Mapping[str, t.Any]) -> list[int]:
     if check["status"] != "fail":
         return []
     if "findings" in check:
-        return [index for index in check["findings"] if 0 <= index < len(report["findings"])]
+        return _linked(report, check)
     return [
         index
         for index, finding in enumerate(report["findings"])
         if finding["severity"] == "error"
         and any(_names(check["evidence"], finding[key]) for key in ("component", "evidence"))
     ]
+
+
+def _linked(report: Report, check: t.Mapping[str, t.Any]) -> list[int]:
+    return [index for index in check.get("findings") or [] if 0 <= index < len(report["findings"])]
 
 
 def _names(text: str, name: str) -> bool:
@@ -115,8 +119,7 @@ def worst(report: Report) -> str | None:
     severities = {finding["severity"] for finding in report["findings"]}
     for check in report["checks"]:
         if check["status"] == "fail":
-            indices = check.get("findings") or []
-            known = {report["findings"][index]["severity"] for index in indices}
+            known = {report["findings"][index]["severity"] for index in _linked(report, check)}
             severities |= known or {"error"}
     return next((severity for severity in SEVERITIES if severity in severities), None)
 

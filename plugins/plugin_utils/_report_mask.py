@@ -51,7 +51,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         # JSON Web Tokens, RFC 7519
         (r"\beyJ[\w-]{8,}\.[\w-]{6,}\.[\w-]*", MASK),
         # RFC 3986, 3.2.1; what follows a host may be a port.
-        (r"(://[^\s/@:'\"]*:)(?!\d{1,5}/)[^\s@'\"<>]+@", rf"\1{MASK}@"),
+        (r"(://[^\s/@:'\"]*:)(?!\d{1,5}/)(?:[^\s'\"<>/]+|[^\s@'\"<>]+)@", rf"\1{MASK}@"),
         (r"(://)[^\s/@:'\"]{20,}@", rf"\1{MASK}@"),
         (rf"((?:^|[?&\s]){_SIGNED}=)[^&\s\"'#,;]+", rf"\1{MASK}"),
         (rf"({_NAME}['\"]?\s*(?:=|:\s*['\"])\s*['\"]?){_VALUE}", rf"\1{MASK}"),

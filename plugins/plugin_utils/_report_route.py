@@ -11,8 +11,8 @@ from __future__ import annotations
 import dataclasses
 import http
 import posixpath
+import re
 import typing as t
-import urllib.parse
 
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _report
 
@@ -92,9 +92,9 @@ def _status(status: int) -> str:
 
 
 def _drafts(route: Route) -> t.Iterator[tuple[Step, bool]]:
-    url = urllib.parse.urlsplit(route["url"])
-    target = url.path + (f"?{url.query}" if url.query else "")
-    yield _step("nginx", "request", target or route["url"], ()), True
+    # Not parsed: what is asked may be no URL that Python takes for one.
+    target = re.sub(r"\A[a-z]+://[^/]*", "", route["url"])
+    yield _step("nginx", "request", target or "/", ()), True
     server = route.get("server")
     if server:
         yield _placed("server", server.get("name") or "(no name)", server)
