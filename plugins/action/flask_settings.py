@@ -57,8 +57,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         values = _settings.with_server(values, apps)
         name = values.get("flask_app_name")
 
-        self._refuse(name, _settings.description_problems(values))
-        self._refuse(name, _report_drift.problems(values.get(_report_drift.VARIABLE)))
+        baseline = _report_drift.problems(values.get(_report_drift.VARIABLE))
+        self._refuse(name, [*_settings.description_problems(values), *baseline])
         self._refuse(name, _settings.apps_problems(apps))
         settings = _settings.resolve(values)
         settings["host"] = self._ask_host(values, variables)
