@@ -25,14 +25,14 @@ Report = t.Mapping[str, t.Any]
 STYLE = """
 :root {
   color-scheme: light dark;
-  --page: #f3f4f7; --card: #fff; --text: #171b22; --quiet: #565e6b; --line: #d9dde4; --well: #f6f7f9;
+  --page: #f3f4f7; --card: #fff; --text: #171b22; --quiet: #565e6b; --line: #d9dde4; --far: #b4bbc6; --well: #f6f7f9;
   --pass: #17703a; --pass-well: #e9f6ee; --fail: #b3211c; --fail-well: #fdeeec;
   --warn: #8a5300; --warn-well: #fdf3e1; --skip: #596270;
   --mono: ui-monospace, "SF Mono", "Cascadia Mono", "DejaVu Sans Mono", Menlo, Consolas, monospace;
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --page: #0e1116; --card: #171b22; --text: #e6e9ef; --quiet: #a0a8b5; --line: #303743; --well: #10141a;
+    --page: #0e1116; --card: #171b22; --text: #e6e9ef; --quiet: #a0a8b5; --line: #303743; --far: #4b5563; --well: #10141a;
     --pass: #56c983; --pass-well: #12291c; --fail: #ff8a80; --fail-well: #331917;
     --warn: #e8b04b; --warn-well: #2e2411; --skip: #a0a8b5;
   }
@@ -67,19 +67,19 @@ a:focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
 .pips .skip { background: none; border: 1.5px solid currentColor; }
 .unseen-text { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .card {
-  background: var(--card); border: 1px solid var(--line); border-radius: .625rem; padding: 1.25rem 1.5rem;
-  margin-bottom: 1rem; break-inside: avoid;
+  background: var(--card); border: 1px solid var(--line); border-radius: .625rem; padding: 1rem 1.25rem;
+  margin-bottom: .875rem; break-inside: avoid;
 }
 .finding { border-left: .375rem solid var(--mark); }
 .finding.error { --mark: var(--fail); color: inherit; } .finding.warning { --mark: var(--warn); color: inherit; }
-.finding h3 { font-size: 1.0625rem; margin-top: .375rem; overflow-wrap: anywhere; }
+.finding h3 { font-size: 1.0625rem; margin-top: .25rem; overflow-wrap: anywhere; }
+.finding h3 code { font-size: .9375rem; margin-right: .375rem; }
 .meta { display: flex; flex-wrap: wrap; gap: .25rem .75rem; align-items: baseline; font-size: .875rem; }
 .badge { font-weight: 600; display: inline-flex; gap: .375rem; align-items: center; color: var(--mark); }
 .meta code { color: var(--quiet); }
-.finding .at { font-family: var(--mono); font-size: .9375rem; font-weight: 600; overflow-wrap: anywhere; margin-top: .125rem; }
 pre {
-  background: var(--well); border: 1px solid var(--line); border-radius: .375rem; padding: .625rem .875rem;
-  white-space: pre-wrap; margin: .75rem 0; line-height: 1.45;
+  background: var(--well); border: 1px solid var(--line); border-radius: .375rem; padding: .5rem .75rem;
+  white-space: pre-wrap; margin: .625rem 0; line-height: 1.45;
 }
 .mend { display: grid; grid-template-columns: auto 1fr; gap: .375rem 1rem; }
 .mend dt { color: var(--quiet); font-size: .875rem; padding-top: .0625rem; }
@@ -99,7 +99,8 @@ pre {
 .step.pass { --edge: var(--pass); --fill: var(--pass-well); color: inherit; }
 .step.stop, .step.result { --edge: var(--fail); --fill: var(--fail-well); }
 .step.stop { border-width: 2.5px; }
-.step.beyond { --edge: var(--line); --fill: none; border-style: dashed; color: var(--quiet); }
+.step.beyond, .step.astray { --edge: var(--far); --fill: none; color: var(--quiet); }
+.step.beyond { border-style: dashed; }
 .step + .step::before {
   content: ""; position: absolute; right: calc(100% + .5rem); top: 1.125rem; width: .75rem;
   border-top: 2px solid var(--edge);
@@ -108,11 +109,11 @@ pre {
   content: ""; position: absolute; right: calc(100% + .25rem); top: calc(1.125rem - .25rem + 1px);
   border: .25rem solid transparent; border-left: .4375rem solid var(--edge); border-right: 0;
 }
-.step.beyond + .step.beyond::before, .step.stop + .step.beyond::before { border-top-style: dotted; }
+.step.beyond::before { border-top-style: dotted; }
 .step b { display: flex; gap: .375rem; align-items: baseline; font-family: var(--mono); font-weight: 600; overflow-wrap: anywhere; }
-.step.beyond b { font-weight: 400; }
+.step.beyond b, .step.astray b { font-weight: 400; }
 .step b svg { color: var(--edge); align-self: center; }
-.step.beyond b svg { color: var(--quiet); }
+.step.beyond b svg, .step.astray b svg { color: var(--quiet); }
 .step span { display: block; color: var(--quiet); font-size: .8125rem; overflow-wrap: anywhere; }
 .step .mono { font-size: .78125rem; }
 .step em { display: block; font-style: normal; font-weight: 600; color: var(--fail); margin-top: .1875rem; overflow-wrap: anywhere; }
@@ -160,15 +161,25 @@ ICONS = {
     "warning": '<path d="M8 1.8L15 14H1z" fill="none" stroke="currentColor" stroke-width="1.7" '
     'stroke-linejoin="round"/><path d="M8 6.2v3.6M8 11.6v.6" stroke="currentColor" stroke-width="1.8" '
     'stroke-linecap="round"/>',
+    "turn": '<path d="M3 4v4.5h9M9 5.5l3 3-3 3" fill="none" stroke="currentColor" stroke-width="1.9" '
+    'stroke-linecap="round" stroke-linejoin="round"/>',
     "skip": '<path d="M4 8h8" stroke="currentColor" stroke-width="2.2" stroke-linecap="round"/>',
 }
-STATE_ICONS = {"pass": "pass", "stop": "fail", "result": "fail", "beyond": "skip", "error": "fail"}
+STATE_ICONS = {
+    "stop": "fail",
+    "result": "fail",
+    "beyond": "skip",
+    "astray": "turn",
+    "error": "fail",
+}
 STATE_WORDS = {
     "pass": "passes",
-    "stop": "stops here",
+    "stop": "stops or goes wrong here",
     "beyond": "not reached",
+    "astray": "goes here instead",
     "result": "wrong answer",
 }
+LEGEND = {"pass": "pass", "stop": "fail", "beyond": "skip", "astray": "skip"}
 STATUS_WORDS = {"pass": "passed", "fail": "failed", "skip": "not checked"}
 SEVERITY_WORDS = {"error": "Error", "warning": "Warning"}
 LANE_WORDS = {"nginx": "Nginx", "disk": "On disk", "app": "App", "answer": "Answer"}
@@ -280,15 +291,9 @@ def _finding(number: int, finding: t.Mapping[str, t.Any], severity: str) -> str:
         f'<article class="card finding {severity}" id="finding-{number}" aria-labelledby="finding-{number}-title">'
         f'<p class="meta"><span class="badge">{_icon(severity)} {SEVERITY_WORDS[severity]} {number}</span>'
         f"<code>{_e(finding['id'])}</code></p>"
-        f'<h3 id="finding-{number}-title">{_e(_capital(finding["message"]))}</h3>'
-        f'<p class="at">{_e(finding["component"])}</p>{seen}<dl class="mend">{mend}</dl></article>'
+        f'<h3 id="finding-{number}-title"><code>{_e(finding["component"])}</code> {_e(finding["message"])}</h3>'
+        f'{seen}<dl class="mend">{mend}</dl></article>'
     )
-
-
-def _capital(text: str) -> str:
-    # Where it begins with a name, that stays as it is: `www-data can't …`
-    first = text.partition(" ")[0]
-    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
 
 
 def _routes(report: Report) -> str:
@@ -298,9 +303,13 @@ def _routes(report: Report) -> str:
     # What does not arrive is what the page is opened for.
     ordered = sorted(routes, key=lambda route: bool(route["ok"]))
     good = sum(bool(route["ok"]) for route in routes)
+    shown = {
+        step.state for route in routes for step in _report_route.steps(route, report["findings"])
+    }
     legend = "".join(
         f'<span><b class="{style}">{_icon(state)}</b>{_e(STATE_WORDS[state])}</span>'
-        for state, style in (("pass", "pass"), ("stop", "fail"), ("beyond", "skip"))
+        for state, style in LEGEND.items()
+        if state in shown
     )
     drawn = [_route(number, route, report["findings"]) for number, route in enumerate(ordered, 1)]
     return _section(

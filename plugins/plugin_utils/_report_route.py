@@ -29,7 +29,8 @@ class Step:
     :ivar lane: one of :data:`LANES`.
     :ivar label: what it is: ``server``, ``directory``, ….
     :ivar details: its file and line, or its mode and owner.
-    :ivar state: ``pass``, ``stop``, ``beyond`` what it stops at, or ``result``: a wrong answer.
+    :ivar state: ``pass``; ``stop``, where it stops or goes wrong; behind that, ``beyond`` where it never gets
+        and ``astray`` where it goes instead; ``result``, a wrong answer.
     :ivar why: the reason, where it stops.
     """
 
@@ -59,9 +60,12 @@ def steps(route: Route, findings: t.Sequence[t.Mapping[str, t.Any]]) -> list[Ste
     if not stops and blamed:
         stops = [index for index, (step, _ok) in enumerate(drafts) if blamed in step.names]
     stop = stops[0] if stops else len(drafts)
+    # A server or location that is wrong leads elsewhere; a directory leads nowhere.
+    leads = stop < len(drafts) and drafts[stop][0].lane == "nginx" and route["status"] is not None
+    behind = "astray" if leads else "beyond"
     way = []
     for index, (step, _ok) in enumerate(drafts):
-        state = "pass" if index < stop else "stop" if index == stop else "beyond"
+        state = "pass" if index < stop else "stop" if index == stop else behind
         why = step.why or (finding["message"] if finding else None)
         way.append(dataclasses.replace(step, state=state, why=why if state == "stop" else None))
     why = finding["message"] if finding and stop == len(drafts) and not route["ok"] else None

@@ -76,21 +76,21 @@ def test_the_page_tells_all() -> None:
         "2 errors and 1 warning",
         "https://gallery.example.com",
         "5 checks: 2 passed, 2 failed, 1 not checked",
-        "Error 1 not-traversable www-data can't pass through it /srv/gallery drwxr-x---",
+        "Error 1 not-traversable /srv/gallery www-data can't pass through it drwxr-x---",
         "Mend Let Nginx's user through: setfacl -m u:www-data:x /srv/gallery",
         "Set flask_media_root in this collection",
         "Warning 2 disk-full",
-        f"Error 3 served-by-app The app serves these files, not Nginx {SITE}:31",
+        f"Error 3 served-by-app {SITE}:31 the app serves these files, not Nginx",
         "Since 2026-11-29 09:00:00 UTC",
         "New not-traversable",
         "2 of 4 requests answered as they should be",
         "403 Forbidden by Nginx · see error 1",
-        "stops here: gallery 0750 root:root www-data is not in group root",
+        "stops or goes wrong here: gallery 0750 root:root www-data is not in group root",
         "not reached: media 2750 gallery:www-data ACL",
         "file not reached: kitten.jpg 0640 gallery:www-data",
         "wrong answer: 403 Forbidden by Nginx",
-        f"location stops here: / {SITE}:31 the app serves these files, not Nginx",
-        "upstream not reached: unix:/run/gallery.sock",
+        f"location stops or goes wrong here: / {SITE}:31 the app serves these files, not Nginx",
+        "upstream goes here instead: unix:/run/gallery.sock",
         "failed Nginx can read both nginx-reads-both",
         "not checked Each name of the site",
         "the environment of gunicorn (process 812)",
@@ -102,7 +102,7 @@ def test_the_page_tells_all() -> None:
 def test_a_healthy_host_has_a_short_page() -> None:
     text = read(healthy()).text
     assert "All is well" in text
-    for heading in ("What is wrong", "could not be seen", "Since", "stops here:"):
+    for heading in ("What is wrong", "could not be seen", "Since", "goes wrong here:"):
         assert heading not in text
 
 

@@ -50,13 +50,15 @@ def test_a_component_without_a_reason_has_its_findings() -> None:
     assert way[5].why == "www-data can't pass through it"
 
 
-def test_a_request_stops_at_the_location_that_its_finding_names() -> None:
+def test_a_request_goes_astray_at_the_location_that_its_finding_names() -> None:
     assert drawn(ADMIN)[1:] == [
         ("nginx", "gallery.example.com", "pass"),
         ("nginx", "/", "stop"),
-        ("app", "unix:/run/gallery.sock", "beyond"),
+        ("app", "unix:/run/gallery.sock", "astray"),
         ("answer", "200 OK", "result"),
     ]
+    # Where nobody answers, nobody was reached.
+    assert drawn({**ADMIN, "status": None})[3][2] == "beyond"
 
 
 def test_a_location_that_serves_all_else_is_not_blamed_for_it() -> None:
