@@ -140,6 +140,7 @@ footer { color: var(--quiet); font-size: .875rem; padding-top: 1.5rem; padding-b
   .card { padding: 1rem; }
   .lane, .mend, .facts { grid-template-columns: 1fr; }
   .lane h4 { padding: 0 0 .375rem; }
+  .way { padding-left: 1.25rem; }
 }
 @media print {
   body, header { background: none; font-size: 10pt; }
@@ -324,7 +325,8 @@ def _route(number: int, route: t.Mapping[str, t.Any], findings: t.Sequence[Repor
     way = _report_route.steps(route, findings)
     lanes = []
     for lane in _report_route.LANES:
-        own = [step for step in way if step.lane == lane]
+        # The head tells the answer; it is drawn where it is itself at fault.
+        own = [step for step in way if step.lane == lane and (lane != "answer" or step.why)]
         if own:
             label = f"route-{number}-{lane}"
             items = "".join(map(_step, own))
