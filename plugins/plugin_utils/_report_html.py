@@ -17,7 +17,6 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _report,
     _report_drift,
     _report_route,
-    _report_text,
 )
 
 Report = t.Mapping[str, t.Any]
@@ -405,14 +404,9 @@ def _drift(drift: Report | None) -> str:
         for name, words, style in (("new", "New", "fail"), ("gone", "Gone", "pass"))
         for finding in drift["findings"][name]
     ]
-    changes = [
-        *((check["title"], check) for check in drift["checks"]),
-        *((fact["name"], fact) for fact in drift["facts"]),
-        *((route["url"], route) for route in drift["routes"]),
-    ]
     rows += [
-        f"<li><b>Changed</b> {_e(name)}: {_e(_report_text.change_of(change))}</li>"
-        for name, change in changes
+        f"<li><b>Changed</b> {_e(name)}: {_e(change)}</li>"
+        for name, change in _report_drift.changes(drift)
     ]
     same = len(drift["findings"]["same"])
     if same:
