@@ -119,6 +119,16 @@ def is_same(drift: Report) -> bool:
     return not any((found["new"], found["gone"], drift["checks"], drift["facts"], drift["routes"]))
 
 
+def changes(drift: Report) -> t.Iterator[tuple[str, str]]:
+    """Yield what is no longer as it was, but for findings, each with what it was and is."""
+    for key, name in (("checks", "title"), ("facts", "name"), ("routes", "url")):
+        for change in drift[key]:
+            values = (
+                "none" if change[when] is None else change[when] for when in ("before", "after")
+            )
+            yield str(change[name]), " → ".join(map(str, values))
+
+
 def _compared_findings(earlier: Findings, now: Findings) -> dict[str, list[dict[str, t.Any]]]:
     """Tell findings by their ids and components.
 

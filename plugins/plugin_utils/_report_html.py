@@ -17,7 +17,6 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _report,
     _report_drift,
     _report_route,
-    _report_text,
 )
 
 Report = t.Mapping[str, t.Any]
@@ -140,6 +139,7 @@ footer { color: var(--quiet); font-size: .875rem; padding-top: 1.5rem; padding-b
   .card { padding: 1rem; }
   .lane, .mend, .facts { grid-template-columns: 1fr; }
   .lane h4 { padding: 0 0 .375rem; }
+  .way { padding-left: 1.25rem; }
 }
 @media print {
   body, header { background: none; font-size: 10pt; }
@@ -324,7 +324,8 @@ def _route(number: int, route: t.Mapping[str, t.Any], findings: t.Sequence[Repor
     way = _report_route.steps(route, findings)
     lanes = []
     for lane in _report_route.LANES:
-        own = [step for step in way if step.lane == lane]
+        # The head tells the answer; it is drawn where it is itself at fault.
+        own = [step for step in way if step.lane == lane and (lane != "answer" or step.why)]
         if own:
             label = f"route-{number}-{lane}"
             items = "".join(map(_step, own))
@@ -403,14 +404,9 @@ def _drift(drift: Report | None) -> str:
         for name, words, style in (("new", "New", "fail"), ("gone", "Gone", "pass"))
         for finding in drift["findings"][name]
     ]
-    changes = [
-        *((check["title"], check) for check in drift["checks"]),
-        *((fact["name"], fact) for fact in drift["facts"]),
-        *((route["url"], route) for route in drift["routes"]),
-    ]
     rows += [
-        f"<li><b>Changed</b> {_e(name)}: {_e(_report_text.change_of(change))}</li>"
-        for name, change in changes
+        f"<li><b>Changed</b> {_e(name)}: {_e(change)}</li>"
+        for name, change in _report_drift.changes(drift)
     ]
     same = len(drift["findings"]["same"])
     if same:

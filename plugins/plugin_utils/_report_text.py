@@ -155,23 +155,12 @@ def _drift(drift: Report | None, width: int) -> list[str]:
             lines += _wrapped(
                 f"  {mark} {name}: ", f"{finding['id']}: {finding['component']}", width
             )
-    changes = [
-        *((check["title"], check) for check in drift["checks"]),
-        *((fact["name"], fact) for fact in drift["facts"]),
-        *((route["url"], route) for route in drift["routes"]),
-    ]
-    for name, change in changes:
-        lines += _wrapped("  ~ ", f"{name}: {change_of(change)}", width)
+    for name, change in _report_drift.changes(drift):
+        lines += _wrapped("  ~ ", f"{name}: {change}", width)
     same = len(drift["findings"]["same"])
     if same:
         lines.append(f"    {_report.number(same, 'finding')} as before")
     return lines
-
-
-def change_of(change: Report) -> str:
-    """Return what a thing was and is: ``pass → fail``."""
-    before, after = ("none" if one is None else one for one in (change["before"], change["after"]))
-    return f"{before} → {after}"
 
 
 def _verdict(report: Report, files: t.Sequence[str], width: int) -> list[str]:

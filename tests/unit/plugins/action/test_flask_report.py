@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from ansible.errors import AnsibleActionFail
 from ansible_collections.flaskworks.static_media.plugins.action import flask_report
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _report
 
 from tests.unit import reports
 from tests.unit.plugins.plugin_utils.test_verify import MEDIA, healthy
@@ -62,7 +63,7 @@ def run(
         for name in ("connection", "play_context", "loader", "templar", "shared_loader_obj")
     }
     action = flask_report.ActionModule(task=task, **parts)
-    return t.cast("dict[str, t.Any]", action.run(task_vars={"inventory_hostname": "web1"}))
+    return action.run(task_vars={"inventory_hostname": "web1"})
 
 
 def test_a_report_is_written_in_all_its_forms(tmp_path: Path, shown: Shown) -> None:
@@ -154,7 +155,7 @@ def test_a_secret_and_a_name_that_is_no_text_reach_no_form(tmp_path: Path) -> No
     earlier = reports.healthy()
     earlier["discovered"]["app"] = "gunicorn --env DB_PASSWORD=hunter1"
     report, drift = flask_report.finished(judged, earlier, "/r/old.json")
-    files = flask_report._report.files(str(tmp_path), "web1", "gallery")
+    files = _report.files(str(tmp_path), "web1", "gallery")
     flask_report.write(report, files, "error")
     for path in tmp_path.iterdir():
         written = path.read_bytes()

@@ -88,7 +88,6 @@ def test_the_page_tells_all() -> None:
         "stops or goes wrong here: gallery 0750 root:root www-data is not in group root",
         "not reached: media 2750 gallery:www-data ACL",
         "file not reached: kitten.jpg 0640 gallery:www-data",
-        "wrong answer: 403 Forbidden by Nginx",
         f"location stops or goes wrong here: / {SITE}:31 the app serves these files, not Nginx",
         "upstream goes here instead: unix:/run/gallery.sock",
         "failed Nginx can read both nginx-reads-both",
@@ -97,6 +96,13 @@ def test_the_page_tells_all() -> None:
         "gunicorn wsgi:app as gallery (unit gallery.service)",
     ):
         assert told in text, told
+
+
+def test_an_answer_that_is_itself_at_fault_is_drawn() -> None:
+    report = faulty()
+    report["routes"] = [{**report["routes"][0], "ok": False, "finding": 1}]
+    assert "stops or goes wrong here: 200 OK by Nginx /srv is at fault" in read(report).text
+    assert "Answer" not in read(faulty()).text
 
 
 def test_a_healthy_host_has_a_short_page() -> None:
