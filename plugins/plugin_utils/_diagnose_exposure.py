@@ -74,10 +74,16 @@ def questions(case: Case) -> t.Iterator[Question]:
         who = {**case.app_user, **case.app_view}
         canary = {"directory": case.upload.path, "suffix": ".txt", "hidden": True, **who}
         yield {"kind": "canaries", "id": DOT_CANARY, **canary}
-        yield case.request("exposure.dot", f"{case.media_url}{{canary:{DOT_CANARY}}}", method="HEAD")
+        yield case.request(
+            "exposure.dot", f"{case.media_url}{{canary:{DOT_CANARY}}}", method="HEAD"
+        )
     for protected in _guarded_suffixes(case):
         who = {**case.app_user, **case.app_view}
-        canary = {"directory": protected.path, "suffix": posixpath.splitext(protected.key)[1], **who}
+        canary = {
+            "directory": protected.path,
+            "suffix": posixpath.splitext(protected.key)[1],
+            **who,
+        }
         yield {"kind": "canaries", "id": f"{protected.key}.canary", **canary}
         target = protected.target + f"{{canary:{protected.key}.canary}}"
         yield case.request(protected.key, target, method="HEAD")
@@ -162,7 +168,11 @@ def _judge_hidden(case: Case, findings: Findings, ground: _deliveries.Ground) ->
 def _bypassed(case: Case, location: t.Any) -> str:
     """Return where the server block has a rule that this location switches off."""
     for each in case.server.locations:
-        if each.is_regex and location.modifier == "^~" and re.match(r"(?:\^|/|\(\?:?|\^\|)*\\?/?(?:\\\.|\[\.\])", each.pattern):
+        if (
+            each.is_regex
+            and location.modifier == "^~"
+            and re.match(r"(?:\^|/|\(\?:?|\^\|)*\\?/?(?:\\\.|\[\.\])", each.pattern)
+        ):
             return f"; {each} at {each.component} does not count below ^~"
     return ""
 
@@ -280,7 +290,10 @@ def _listed(case: Case) -> t.Iterator[tuple[FilesLocation, t.Any]]:
             url in mounts
             or url == case.media_url
             or any(upload and below(each.directory, upload) for upload in uploads)
-            or (case.app is None and (STATIC_NAMES.search(url) or _diagnosis_case.UPLOAD_NAMES.search(url)))
+            or (
+                case.app is None
+                and (STATIC_NAMES.search(url) or _diagnosis_case.UPLOAD_NAMES.search(url))
+            )
         )
         if is_ours and found and found[-1].args[:1] == ["on"]:
             yield each, found[-1]

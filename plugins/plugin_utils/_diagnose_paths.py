@@ -245,14 +245,15 @@ def _right_place(
     candidates = [folder] if folder and _shared(folder, served) >= SHARED else []
     candidates += list(_siblings(case, ground, delivery, case.route(delivery.target)))
     for candidate in candidates:
-        if candidate != served and ground.type(posixpath.join(candidate, delivery.sample)) == "file":
+        if (
+            candidate != served
+            and ground.type(posixpath.join(candidate, delivery.sample)) == "file"
+        ):
             return candidate
     return None
 
 
-def _has_some(
-    case: Case, ground: _deliveries.Ground, delivery: Delivery, served: str
-) -> bool:
+def _has_some(case: Case, ground: _deliveries.Ground, delivery: Delivery, served: str) -> bool:
     """Return whether a directory is empty, or has some of the files that it should have."""
     for number, each in enumerate(case.files_locations):
         if each.directory == served and ground.type(served) == "directory":
