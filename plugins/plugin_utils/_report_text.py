@@ -35,9 +35,8 @@ def summary(report: Report, files: t.Sequence[str] = (), width: int = WIDEST) ->
     :param files: where the report lies, the page first.
     """
     width = min(max(width, NARROWEST), WIDEST)
-    lines = _wrapped(
-        "", f"{report['app']} on {report['host']}: {report['url'].rstrip('/')}/", width
-    )
+    url = f": {report['url'].rstrip('/')}/" if report.get("url") else ""
+    lines = _wrapped("", f"{report['app']} on {report['host']}{url}", width)
     sections = (
         _checks(report, width),
         _findings(report, width),
@@ -74,7 +73,7 @@ def _wrapped(prefix: str, value: t.Any, width: int, *, most_lines: int | None = 
 
 
 def _checks(report: Report, width: int) -> list[str]:
-    titles = [_report.harmless(check["title"]) for check in report["checks"]]
+    titles = [_report.title(check) for check in report["checks"]]
     column = max(map(len, titles), default=0)
     room = width - column - 6
     lines = []

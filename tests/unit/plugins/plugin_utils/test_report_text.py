@@ -67,6 +67,14 @@ def test_what_there_is_none_of_has_no_heading() -> None:
     assert text.endswith("  All is well: 4 passed, 0 failed.\n  Report: /r/web1-gallery.html")
 
 
+def test_an_app_whose_address_nobody_knows_has_a_summary() -> None:
+    report = {**healthy(), "url": None}
+    report["checks"] = [{**one, "title": None} for one in report["checks"]]
+    lines = _report_text.summary(report).splitlines()
+    assert lines[0] == "gallery on web1"
+    assert lines[2].startswith("  ✓ directories-differ ")
+
+
 def test_nothing_new_is_told_too() -> None:
     report = faulty()
     report["drift"] = _report_drift.compare(faulty(), report, "/r/old.json")
