@@ -82,7 +82,7 @@ pre {
 }
 .mend { display: grid; grid-template-columns: auto 1fr; gap: .375rem 1rem; }
 .mend dt { color: var(--quiet); font-size: .875rem; padding-top: .0625rem; }
-.mend dd { overflow-wrap: anywhere; }
+.mend dd { overflow-wrap: anywhere; white-space: pre-wrap; }
 .mend dd code { background: var(--well); border: 1px solid var(--line); border-radius: .25rem; padding: .0625rem .375rem; }
 .route h3 { font: 600 .9375rem/1.4 var(--mono); overflow-wrap: anywhere; }
 .route .head { display: flex; flex-wrap: wrap; justify-content: space-between; gap: .25rem 1.5rem; margin-bottom: .875rem; }

@@ -54,11 +54,15 @@ def summary(report: Report, files: t.Sequence[str] = (), width: int = WIDEST) ->
 def _wrapped(prefix: str, value: t.Any, width: int, *, most_lines: int | None = None) -> list[str]:
     """Return text with a prefix, each further line below the first one's beginning.
 
-    What has no space, such as a path, is not broken: it is there to be copied.
+    What has no space, such as a path, is not broken, nor is an indented line, such as a command: it is
+    there to be copied.
     """
     lines: list[str] = []
     indent = " " * len(prefix)
     for paragraph in _report.harmless(value).expandtabs().split("\n"):
+        if paragraph.startswith("  "):
+            lines.append(paragraph)
+            continue
         lines += textwrap.wrap(
             paragraph,
             width=width - len(indent),

@@ -98,6 +98,13 @@ def test_a_narrow_terminal_has_the_evidence_of_what_fails() -> None:
     assert "2750 gallery:www-data" in _report_text.summary(faulty(), [], 120)
 
 
+def test_a_command_is_not_broken() -> None:
+    command = "setfacl " + "-m u:www-data:x " * 8
+    report = faulty()
+    report["findings"][0]["fix"] = f"Let Nginx's user through, and nobody else:\n  {command}"
+    assert f"          {command.strip()}\n" in _report_text.summary(report, [], 80)
+
+
 def test_evidence_is_cut_to_size_and_paths_are_not_broken() -> None:
     report = faulty()
     path = "/srv/" + "a" * 200
