@@ -158,7 +158,9 @@ drift:
       type: str
       sample: /home/me/release/web1-gallery.json
     findings:
-      description: Which findings are C(new), which are C(gone), and which are the C(same), by their ids and components.
+      description:
+        - Which findings are C(new), which are C(gone), and which are the C(same), by their ids and components.
+        - One whose severity is another now has what it C(was).
       type: dict
       sample: {"new": [], "gone": [], "same": []}
     checks:

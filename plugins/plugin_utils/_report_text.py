@@ -35,9 +35,8 @@ def summary(report: Report, files: t.Sequence[str] = (), width: int = WIDEST) ->
     :param files: where the report lies, the page first.
     """
     width = min(max(width, NARROWEST), WIDEST)
-    lines = _wrapped(
-        "", f"{report['app']} on {report['host']}: {report['url'].rstrip('/')}/", width
-    )
+    url = f": {report['url'].rstrip('/')}/" if report.get("url") else ""
+    lines = _wrapped("", f"{report['app']} on {report['host']}{url}", width)
     sections = (
         _checks(report, width),
         _findings(report, width),
@@ -55,11 +54,15 @@ def summary(report: Report, files: t.Sequence[str] = (), width: int = WIDEST) ->
 def _wrapped(prefix: str, value: t.Any, width: int, *, most_lines: int | None = None) -> list[str]:
     """Return text with a prefix, each further line below the first one's beginning.
 
-    What has no space, such as a path, is not broken: it is there to be copied.
+    What has no space, such as a path, is not broken, nor is an indented line, such as a command: it is
+    there to be copied.
     """
     lines: list[str] = []
     indent = " " * len(prefix)
     for paragraph in _report.harmless(value).expandtabs().split("\n"):
+        if paragraph.startswith("  "):
+            lines.append(paragraph)
+            continue
         lines += textwrap.wrap(
             paragraph,
             width=width - len(indent),
@@ -74,7 +77,7 @@ def _wrapped(prefix: str, value: t.Any, width: int, *, most_lines: int | None = 
 
 
 def _checks(report: Report, width: int) -> list[str]:
-    titles = [_report.harmless(check["title"]) for check in report["checks"]]
+    titles = [_report.title(check) for check in report["checks"]]
     column = max(map(len, titles), default=0)
     room = width - column - 6
     lines = []
