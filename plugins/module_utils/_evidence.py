@@ -12,6 +12,7 @@ changed but for canaries, which are removed whatever happens; those of a killed 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -281,9 +282,25 @@ class _Survey:
                 together.setdefault(key, []).append((question, look))
         for group in together.values():
             looks = [look for _unused, look in group]
-            answers, components = self._asked(looks), self._components(looks)
+            closed = self._closed(looks[0])
+            if closed is None:
+                answers = self._asked(looks)
+            else:
+                answers = [{"unseen": closed} for _unused in looks]
+            if closed is not None and looks[0].process_id is not None:
+                components: list[list[Facts]] = [[] for _unused in looks]
+            else:
+                components = self._components(looks)
             for (question, _look), answer, passed in zip(group, answers, components):
                 self._answers[question["id"]] = {**answer, "components": passed}
+
+    def _closed(self, look: _Look) -> str | None:
+        """Return why nothing can be asked as this user and in this view, or ``None``."""
+        try:
+            _bounded.call(_enter, look.who, look.process_id, seconds=self._seconds(LOOK_SECONDS))
+        except (Unseen, _bounded.Unanswered) as why:
+            return str(why)
+        return None
 
     def _attempt_look(self, question: Question) -> _Look | None:
         found: list[_Look] = []
@@ -420,6 +437,12 @@ def _place(
     )
     facts.pop("content", None)
     return facts, [] if held is None else [held.directory, held.file]
+
+
+def _enter(who: _as_user.Account, process_id: int | None) -> None:
+    with contextlib.ExitStack() as stack:
+        view = None if process_id is None else stack.enter_context(_as_user.view_of(process_id))
+        _as_user.call(who, int, view=view)
 
 
 def _ask_paths(looks: t.Sequence[_Look]) -> list[Facts]:

@@ -509,8 +509,33 @@ VALUES = st.one_of(
 # What would connect to others, or take its time.
 FIXED = {"address": "127.0.0.1", "port": 1, "seconds": 0.01, "directory": "/no/such/directory"}
 NAMES = st.sampled_from(
-    "host method target headers body_bytes expect chunked unix_socket process_id protocol tls log "
-    "user uid gid groups path want unwanted sample_files limit hash suffix content umask".split()
+    [
+        "host",
+        "method",
+        "target",
+        "headers",
+        "body_bytes",
+        "expect",
+        "chunked",
+        "unix_socket",
+        "process_id",
+        "protocol",
+        "tls",
+        "log",
+        "user",
+        "uid",
+        "gid",
+        "groups",
+        "path",
+        "want",
+        "unwanted",
+        "sample_files",
+        "limit",
+        "hash",
+        "suffix",
+        "content",
+        "umask",
+    ]
 )
 
 

@@ -75,9 +75,9 @@ def site() -> t.Iterator[Site]:
         directory = Path(name)
         directory.chmod(0o755)
         SelfSigned(f"{directory}/a.pem", ["a.example"]).apply()
-        with socket.create_server(("127.0.0.1", 0)) as one:
-            with socket.create_server(("127.0.0.1", 0)) as two:
-                ports = one.getsockname()[1], two.getsockname()[1]
+        free = ("127.0.0.1", 0)
+        with socket.create_server(free) as one, socket.create_server(free) as two:
+            ports = one.getsockname()[1], two.getsockname()[1]
         media = directory / "media"
         media.mkdir()
         os.chown(media, 65534, 65534)
