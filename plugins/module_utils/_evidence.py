@@ -92,6 +92,9 @@ class _Survey:
         self._unseen: list[str] = []
         self._held: list[_media_canary.Held] = []
         self._mounts: dict[int | None, list[Facts]] = {}
+        self._accounts: dict[int | None, _evidence_accounts.Names] = {
+            None: _evidence_accounts.Names()
+        }
 
     def take(self, questions: t.Mapping[str, t.Any]) -> Facts:
         asked = {kind: self._readable(kind, questions.get(kind)) for kind in KINDS}
@@ -164,6 +167,18 @@ class _Survey:
             self._mounts[process_id] = _mounts.mounts(f"/proc/{whose}/mountinfo")
         return self._mounts[process_id]
 
+    def _owned(self, facts: Facts, process_id: int | None) -> Facts:
+        """Add the names of owners and groups, as they are where the question was asked."""
+        if process_id not in self._accounts:
+            try:
+                self._accounts[process_id] = _evidence_accounts.Names.of(
+                    process_id, self._seconds(LOOK_SECONDS)
+                )
+            except (Unseen, _bounded.Unanswered):
+                self._accounts[process_id] = _evidence_accounts.Names()
+        self._accounts[process_id].put(facts)
+        return facts
+
     def _filled(self, text: str) -> str:
         """Put the names of canaries into a text.
 
@@ -212,8 +227,11 @@ class _Survey:
             seconds=self._seconds(LOOK_SECONDS),
         )
         if descriptors:
-            self._held.append(_media_canary.Held(who, answer["name"], *descriptors))
-        return {**answer, "leftovers_removed": left}
+            held = _media_canary.Held(who, answer["name"], *descriptors)
+            self._held.append(held)
+            status = os.fstat(held.file)
+            answer.update(uid=status.st_uid, gid=status.st_gid)
+        return self._owned({**answer, "leftovers_removed": left}, process_id)
 
     def _remove_canaries(self) -> None:
         end = max(self._deadline, time.monotonic()) + REMOVAL_SECONDS
@@ -234,15 +252,16 @@ class _Survey:
     # Files
 
     def _file(self, question: Question) -> Facts:
+        process_id = _process_id(question)
         facts: Facts = _bounded.call(
             _bounded.in_view,
-            _process_id(question),
+            process_id,
             _evidence_files.file,
             self._path_of(question),
             bool(question.get("hash")),
             seconds=self._seconds(LOOK_SECONDS),
         )
-        return _evidence_files.named(facts)
+        return self._owned(facts, process_id)
 
     # Requests
 
@@ -263,6 +282,8 @@ class _Survey:
             for key, value in question.items()
         }
         request = _evidence_requests.Request.of(filled)
+        if request.process_id is not None:
+            _bounded.call(_evidence_requests.enter, request, seconds=self._seconds(LOOK_SECONDS))
         is_logged = bool(question.get("log"))
         if is_logged:
             logs.mark()
@@ -292,7 +313,8 @@ class _Survey:
             else:
                 components = self._components(looks)
             for (question, _look), answer, passed in zip(group, answers, components):
-                self._answers[question["id"]] = {**answer, "components": passed}
+                facts = {**answer, "components": passed}
+                self._answers[question["id"]] = self._owned(facts, looks[0].process_id)
 
     def _closed(self, look: _Look) -> str | None:
         """Return why nothing can be asked as this user and in this view, or ``None``."""
@@ -353,7 +375,7 @@ class _Survey:
             if len(looks) == 1:
                 return [[]]
             return [passed for look in looks for passed in self._components([look])]
-        return [[_evidence_files.named(facts) for facts in passed] for passed in found]
+        return found
 
     # Trees and storage
 
@@ -361,18 +383,17 @@ class _Survey:
         limit = 2000 if question.get("limit") is None else int(question["limit"])
         seconds = 2.0 if question.get("seconds") is None else float(question["seconds"])
         seconds = max(0.0, self._seconds(min(seconds, TREE_SECONDS)))
+        process_id = _process_id(question)
         facts: Facts = _bounded.call(
             _bounded.in_view,
-            _process_id(question),
+            process_id,
             _evidence_trees.tree,
             self._path_of(question),
             limit,
             seconds,
             seconds=seconds + LOOK_SECONDS,
         )
-        for entry in facts["entries"]:
-            _evidence_files.named(entry)
-        return facts
+        return self._owned(facts, process_id)
 
     def _storage(self, question: Question) -> Facts:
         process_id = _process_id(question)

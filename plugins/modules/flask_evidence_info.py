@@ -32,7 +32,7 @@ options:
         C(process_id), with a C(suffix) and C(content).
       - C(requests) go to C(address) and C(port), with C(tls), or to a C(unix_socket), for C(host), C(method) and C(target), which is sent as it is,
         with C(headers), and C(body_bytes) zeros as a body, which is only announced with C(expect), or of no announced length with C(chunked).
-        C(protocol) is V(http) or V(uwsgi). C(log) tells to look for lines in O(error_logs).
+        C(protocol) is V(http) or V(uwsgi). C(log) tells to look for lines in O(error_logs). With C(process_id) they are made from that process's network.
       - C(paths) ask what C(user) (or C(uid), C(gid) and C(groups)) can do, as M(flaskworks.static_media.path_access_info) has it with C(want), C(unwanted)
         and C(sample_files), in the view of C(process_id).
       - C(trees) are looked at for so many C(seconds); the newest C(limit) entries are described.
