@@ -167,6 +167,21 @@ class _Survey:
             self._mounts[process_id] = _mounts.mounts(f"/proc/{whose}/mountinfo")
         return self._mounts[process_id]
 
+    def _seen(
+        self,
+        question: Question,
+        look: t.Callable[..., Facts],
+        *arguments: t.Any,
+        longest: float = LOOK_SECONDS,
+    ) -> Facts:
+        """Look at a question's path where its process sees it."""
+        process_id = _process_id(question)
+        path = self._path_of(question)
+        facts: Facts = _bounded.call(
+            _bounded.in_view, process_id, look, path, *arguments, seconds=self._seconds(longest)
+        )
+        return self._owned(facts, process_id)
+
     def _owned(self, facts: Facts, process_id: int | None) -> Facts:
         """Add the names of owners and groups, as they are where the question was asked."""
         if process_id not in self._accounts:
@@ -252,16 +267,7 @@ class _Survey:
     # Files
 
     def _file(self, question: Question) -> Facts:
-        process_id = _process_id(question)
-        facts: Facts = _bounded.call(
-            _bounded.in_view,
-            process_id,
-            _evidence_files.file,
-            self._path_of(question),
-            bool(question.get("hash")),
-            seconds=self._seconds(LOOK_SECONDS),
-        )
-        return self._owned(facts, process_id)
+        return self._seen(question, _evidence_files.file, bool(question.get("hash")))
 
     # Requests
 
@@ -383,31 +389,15 @@ class _Survey:
         limit = 2000 if question.get("limit") is None else int(question["limit"])
         seconds = 2.0 if question.get("seconds") is None else float(question["seconds"])
         seconds = max(0.0, self._seconds(min(seconds, TREE_SECONDS)))
-        process_id = _process_id(question)
-        facts: Facts = _bounded.call(
-            _bounded.in_view,
-            process_id,
-            _evidence_trees.tree,
-            self._path_of(question),
-            limit,
-            seconds,
-            seconds=seconds + LOOK_SECONDS,
-        )
-        return self._owned(facts, process_id)
+        # It looks at the clock itself, between entries.
+        longest = seconds + LOOK_SECONDS
+        return self._seen(question, _evidence_trees.tree, limit, seconds, longest=longest)
 
     def _storage(self, question: Question) -> Facts:
         process_id = _process_id(question)
         # A view's own mounts are no matter of this host's fstab.
         fstab = _evidence_files.read_fstab() if process_id is None else []
-        facts: Facts = _bounded.call(
-            _bounded.in_view,
-            process_id,
-            _evidence_files.storage,
-            self._path_of(question),
-            self._table(process_id),
-            fstab,
-            seconds=self._seconds(LOOK_SECONDS),
-        )
+        facts = self._seen(question, _evidence_files.storage, self._table(process_id), fstab)
         for mount in (facts, facts["fstab"]):
             if mount and mount["source"] is not None:
                 mount["source"] = _evidence_masks.source(mount["source"])

@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import shutil
+import socket
 import subprocess
 import typing as t
 from pathlib import Path
@@ -76,3 +77,10 @@ def serving(directory: Path, http: str) -> t.Iterator[None]:
         subprocess.run([*command, "-s", "stop"], check=True, capture_output=True)
         select.select([handle], [], [], 30)
         os.close(handle)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens to."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

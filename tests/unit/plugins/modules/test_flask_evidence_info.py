@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import select
-import shutil
-import socket
-import subprocess
 import tempfile
 import typing as t
 from pathlib import Path
@@ -17,40 +13,32 @@ import yaml
 from ansible_collections.flaskworks.static_media.plugins.module_utils._certificate import SelfSigned
 from ansible_collections.flaskworks.static_media.plugins.modules import flask_evidence_info
 
+from tests.unit.roles.nginx import free_port, serving
+
 if t.TYPE_CHECKING:
     from tests.unit.plugins.conftest import Module
 
 NGINX = """\
-pid @dir@/nginx.pid;
-error_log @dir@/error.log;
-worker_processes 1;
-user www-data;
-events {}
-http {
-    access_log off;
-    client_body_temp_path @dir@/t1; proxy_temp_path @dir@/t2; fastcgi_temp_path @dir@/t3;
-    uwsgi_temp_path @dir@/t4; scgi_temp_path @dir@/t5;
-    client_max_body_size 100k;
-    server {
-        listen 127.0.0.1:@tls@ ssl;
-        server_name other.example;
-        # Who names nobody, or another, is refused.
-        ssl_reject_handshake on;
-        ssl_certificate @dir@/a.pem;
-        ssl_certificate_key @dir@/a.pem;
-    }
-    server {
-        listen 127.0.0.1:@port@;
-        listen 127.0.0.1:@tls@ ssl;
-        server_name a.example;
-        ssl_certificate @dir@/a.pem;
-        ssl_certificate_key @dir@/a.pem;
-        add_header X-Seen $request_uri;
-        add_header X-Seen twice;
-        location /media/ { root @dir@; }
-        location /app/ { proxy_pass http://127.0.0.1:9; }
-        location = /said { default_type text/plain; return 200 $scheme; }
-    }
+client_max_body_size 100k;
+server {
+    listen 127.0.0.1:@tls@ ssl;
+    server_name other.example;
+    # Who names nobody, or another, is refused.
+    ssl_reject_handshake on;
+    ssl_certificate @dir@/a.pem;
+    ssl_certificate_key @dir@/a.pem;
+}
+server {
+    listen 127.0.0.1:@port@;
+    listen 127.0.0.1:@tls@ ssl;
+    server_name a.example;
+    ssl_certificate @dir@/a.pem;
+    ssl_certificate_key @dir@/a.pem;
+    add_header X-Seen $request_uri;
+    add_header X-Seen twice;
+    location /media/ { root @dir@; }
+    location /app/ { proxy_pass http://127.0.0.1:9; }
+    location = /said { default_type text/plain; return 200 $scheme; }
 }
 """
 
@@ -68,29 +56,16 @@ class Site(t.NamedTuple):
 
 @pytest.fixture(scope="module")
 def site() -> t.Iterator[Site]:
-    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if nginx is None:
-        pytest.fail("This test needs Nginx. Install the distribution's package.")
     with tempfile.TemporaryDirectory(prefix="flaskworks-") as name:
         directory = Path(name)
         directory.chmod(0o755)
         SelfSigned(f"{directory}/a.pem", ["a.example"]).apply()
-        free = ("127.0.0.1", 0)
-        with socket.create_server(free) as one, socket.create_server(free) as two:
-            ports = one.getsockname()[1], two.getsockname()[1]
+        port, tls = free_port(), free_port()
         media = directory / "media"
         media.mkdir()
         os.chown(media, 65534, 65534)
-        conf = directory / "nginx.conf"
-        text = NGINX.replace("@dir@", name).replace("@port@", str(ports[0]))
-        conf.write_text(text.replace("@tls@", str(ports[1])))
-        command = [nginx, "-c", str(conf), "-p", name]
-        subprocess.run(command, check=True, capture_output=True)
-        handle = os.pidfd_open(int((directory / "nginx.pid").read_text()))
-        yield Site(directory, media, *ports)
-        subprocess.run([*command, "-s", "stop"], check=True, capture_output=True)
-        select.select([handle], [], [], 30)
-        os.close(handle)
+        with serving(directory, NGINX.replace("@port@", str(port)).replace("@tls@", str(tls))):
+            yield Site(directory, media, port, tls)
 
 
 @pytest.fixture
