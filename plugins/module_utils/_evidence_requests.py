@@ -60,6 +60,8 @@ class Request:
     :ivar chunked: does not announce the body's length.
     :ivar unix_socket: asked instead of the address.
     :ivar process_id: asked from where this process is: in its network, or where it sees the socket.
+    :ivar proxy_protocol: says first whom it is from, as a server that listens with ``proxy_protocol``
+        wants it.
     :ivar protocol: ``http``, or ``uwsgi`` as Nginx's ``uwsgi_pass`` speaks.
     """
 
@@ -75,6 +77,7 @@ class Request:
     chunked: bool = False
     unix_socket: str | None = None
     process_id: int | None = None
+    proxy_protocol: bool = False
     protocol: str = "http"
 
     @classmethod
@@ -176,6 +179,9 @@ def _words(error: Exception, request: Request) -> str:
 def _connected(request: Request, deadline: float) -> t.Iterator[socket.socket]:
     with _plain(request, deadline) as plain:
         plain.settimeout(_remaining(deadline))
+        if request.proxy_protocol:
+            # https://www.haproxy.org/download/1.8/doc/proxy-protocol.txt, before the handshake
+            plain.sendall(b"PROXY UNKNOWN\r\n")
         if not request.tls:
             yield plain
             return

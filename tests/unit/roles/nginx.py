@@ -79,8 +79,10 @@ def serving(directory: Path, http: str) -> t.Iterator[None]:
         os.close(handle)
 
 
-def free_port() -> int:
-    """Return a port that nobody listens to."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens to, each another."""
+    with contextlib.ExitStack() as stack:
+        listeners = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _unused in range(count)
+        ]
+        return [listener.getsockname()[1] for listener in listeners]

@@ -285,7 +285,6 @@ def test_who_is_left_alone_removes_what_he_wrote(media: Path, visitor: _as_user.
     """The run was killed while its child wrote: nobody takes the canary over."""
     receiver, sender = socket.socketpair()
     receiver.close()
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     facts = _media_canary._place(
         visitor, str(media), _media_canary.new_name(), "x", 0o027, None, sender
     )
@@ -553,6 +552,7 @@ NAMES = st.sampled_from(
         "unix_socket",
         "process_id",
         "protocol",
+        "proxy_protocol",
         "tls",
         "log",
         "user",

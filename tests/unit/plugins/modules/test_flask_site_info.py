@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.flaskworks.static_media.plugins.module_utils._certificate import SelfSigned
 
-from tests.unit.roles.nginx import free_port, serving
+from tests.unit.roles.nginx import free_ports, serving
 
 if t.TYPE_CHECKING:
     from tests.unit.plugins.conftest import Module
@@ -45,7 +45,7 @@ def site() -> t.Iterator[tuple[Path, int]]:
         directory.chmod(0o755)
         for known in ("other", "gallery"):
             SelfSigned(f"{directory}/{known}.pem", [f"{known}.example"]).apply()
-        port = free_port()
+        (port,) = free_ports(1)
         with serving(directory, NGINX.replace("@port@", str(port))):
             yield directory, port
 
