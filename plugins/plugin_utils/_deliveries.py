@@ -115,7 +115,7 @@ class Ground:
             path = posixpath.normpath(answer["path"])
             if answer.get("realpath"):
                 self._real[path] = answer["realpath"]
-            if "entries" not in answer:
+            if "type" in answer:
                 self._types[path] = answer.get("type") if answer["exists"] else None
         for answer in answers:
             if "entries" in answer and answer["exists"]:
