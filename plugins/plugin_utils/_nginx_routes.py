@@ -57,6 +57,7 @@ _WITH_PAGE = frozenset({
 class Route:
     """What becomes of a request.
 
+    :ivar uri: what the location was found by, in the end.
     :ivar locations: the location that answers and those around it, outermost first.
     :ivar kind: ``listing`` is a directory's, by ``autoindex``.
     :ivar status: ``None`` where the upstream decides.
@@ -74,6 +75,7 @@ class Route:
     """
 
     server: _nginx_config.Server | None
+    uri: str = ""
     locations: list[_nginx_config.Location] = dataclasses.field(default_factory=list)
     kind: Kind = "unknown"
     status: int | None = None
@@ -253,6 +255,7 @@ class _Router(_nginx_script.Request):
         try:
             parsed = _nginx_uri.parse(_nginx_uri.to_bytes(target), merge)
         except _nginx_uri.BadRequest as error:
+            self.uri = self.unparsed = ""
             self._finalize(400, str(error))
         if parsed.host is not None:
             self.connection = dataclasses.replace(self.connection, host=parsed.host)
@@ -744,6 +747,7 @@ class _Router(_nginx_script.Request):
 
     def _keep_level(self) -> None:
         self._route.level = self.level
+        self._route.uri = _nginx_uri.to_text(self.uri)
         self._route.locations = self._chain()
         self._route.client_max_body_size = self._body_limit()
 
@@ -754,7 +758,7 @@ class _Router(_nginx_script.Request):
         if status is not None:
             if final == 204:
                 self.content_type = ""
-            self.content_type = _nginx_headers.with_charset(self.level, self.content_type)
+            self.content_type = _nginx_headers.with_charset(self.level, self.content_type, final)
             self._route.content_type = _nginx_uri.to_text(self.content_type) or None
         location = self._route.redirect_to
         if kind != "redirect":
