@@ -300,13 +300,12 @@ class _Router(_nginx_script.Request):
             self.say(f"{self.uri}: {where}")
             if not self.is_internal and self.level.effective("internal"):
                 self._finalize(404, "the location is internal, and the request comes from outside")
-            limit = self._body_limit()
+            location, limit = self.level, self._body_limit()
+            self._enter()
             if self._body_bytes is not None and limit and self._body_bytes > limit:
                 announced, self._body_bytes = self._body_bytes, None
                 reason = f"the body has {announced} bytes, client_max_body_size allows {limit}"
                 self._finalize(413, reason)
-            location = self.level
-            self._enter()
             if found == "redirect":
                 pattern = _nginx_uri.to_bytes(getattr(location, "pattern", ""))
                 self._route.redirect_to = _nginx_uri.escape_uri(pattern) + self._query()

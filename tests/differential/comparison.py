@@ -77,28 +77,31 @@ def compare(
     try:
         asked = list(requests)
         with Connection(("127.0.0.1", running.port), HOST) as connection:
-            responses = [_ask(connection, request) for request in asked]
+            responses = [_ask(connection, *one) for one in enumerate(asked)]
             # It is answered when all before it has been logged.
             connection.request("GET", "/%zz")
     finally:
         running.stop()
-    lines = log.read_bytes().decode("latin-1").splitlines()
+    logged = log.read_bytes().decode("latin-1").split("\n")
+    lines = {number: line for number, _tab, line in (line.partition("\t") for line in logged)}
     config = _nginx_config.load(
         {str(running.conf_file): running.text}, str(running.conf_file), str(place.directory)
     )
     assert not config.problems, config.problems
-    assert len(lines) >= len(asked), running.text
     count.configurations += 1
     found = []
-    for request, response, line in zip(asked, responses, lines):
+    for number, (request, response) in enumerate(zip(asked, responses, strict=True)):
+        line = lines.get(str(number))
         found += list(_differences(config, running.port, request, response, line, count))
     return found
 
 
-def _ask(connection: Connection, request: Request) -> Response | None:
+def _ask(connection: Connection, number: int, request: Request) -> Response | None:
     body = b"x" * (request.body_bytes or 0)
     try:
-        return connection.request(request.method, request.target, request.headers, body)
+        # By its number the log is read: what gets no answer is asked twice.
+        headers = {**request.headers, "X-Number": str(number)}
+        return connection.request(request.method, request.target, headers, body)
     except (ConnectionError, EOFError):
         return None
 
@@ -124,7 +127,7 @@ def _differences(
     port: int,
     request: Request,
     response: Response | None,
-    line: str,
+    line: str | None,
     count: Count,
 ) -> Iterable[Difference]:
     route = predict(config, port, request)
@@ -137,16 +140,18 @@ def _differences(
     def difference(what: str, predicted: object, real: object) -> Difference:
         return Difference(request, what, predicted, real, tuple(route.steps))
 
-    number, uri, filename = line.split("\t")
-    level = route.level
-    assert level is not None
-    (log,) = level.own("access_log")
-    if log.args[1] != f"log{number}":
-        yield difference("location", log.args[1], f"log{number}")
-    if uri.encode("latin-1") != route.uri.encode("utf-8", "surrogateescape"):
-        # The client's last URI is not set where its target was refused.
-        if route.status != 400:
+    filename = ""
+    if line is not None:
+        number, uri, filename = line.split("\t")
+        assert route.level is not None
+        (log,) = route.level.own("access_log")
+        if log.args[1] != f"log{number}":
+            yield difference("location", log.args[1], f"log{number}")
+        if uri != _bytes(route.uri):
             yield difference("uri", route.uri, uri)
+    elif not any(step.startswith("400:") for step in route.steps):
+        # Only where the request's first line was refused was its number never read.
+        yield difference("status", route.status, 400)
     if response is None:
         if route.status != 444:
             yield difference("status", route.status, "no answer")
@@ -170,7 +175,7 @@ def _differences(
         yield difference("headers", sorted(predicted), sorted(real))
     if route.kind == "file":
         assert route.path is not None
-        if filename.encode("latin-1") != route.path.encode("utf-8", "surrogateescape"):
+        if line is not None and filename != _bytes(route.path):
             yield difference("path", route.path, filename)
         if request.method != "HEAD" and response.body != Path(route.path).read_bytes():
             yield difference("content", route.path, response.body)

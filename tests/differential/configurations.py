@@ -338,7 +338,7 @@ def servers(draw: Draw) -> Server:
 
 def http_block(server: Server) -> str:
     formats = "\n".join(
-        f"    log_format log{number} escape=none '{number}\t$uri\t$request_filename';"
+        f"    log_format log{number} escape=none '$http_x_number\t{number}\t$uri\t$request_filename';"
         for number in range(server.logs)
     )
     return f"""{formats}
