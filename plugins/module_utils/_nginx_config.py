@@ -571,7 +571,7 @@ def timestamp(time_ns: int) -> str:
 
 
 def _addresses(listens: t.Iterable[str]) -> list[Facts]:
-    found = []
+    found: list[Facts] = []
     for text in listens:
         if text.startswith("unix:"):
             found.append({"address": text, "port": None})

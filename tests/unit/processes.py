@@ -85,8 +85,8 @@ class Processes:
         )
         fields = ["S", str(parent), *["0"] * 17, str(ticks), *["0"] * 10]
         (directory / "stat").write_text(f"{pid} (a (b) c) {' '.join(fields)}\n")
-        for number, path in enumerate(files, 3):
-            (directory / "fd" / str(number)).symlink_to(path)
+        for descriptor, path in enumerate(files, 3):
+            (directory / "fd" / str(descriptor)).symlink_to(path)
         if shares is not None:
             for link in (self.path / str(shares) / "fd").iterdir():
                 (directory / "fd" / link.name).symlink_to(os.readlink(link))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _as_user,
+    _hosted_container,
     _nginx_config,
     _nginx_process,
     _process,
@@ -246,7 +247,7 @@ def test_of_several_the_one_on_a_web_port_comes_first(
     )
     # A worker that starts has the same title, and is no master.
     processes.add(5_000_021, [title], parent=5_000_020, shares=5_000_020)
-    monkeypatch.setattr(_nginx_config._hosted_container, "find", lambda *_given: (None, None))
+    monkeypatch.setattr(_hosted_container, "find", lambda *_given: (None, None))
     found = _nginx_config.discover(proc=str(processes.path))
     assert found["master_pid"] == 5_000_020
     assert found["listens"] == [{"address": "0.0.0.0", "port": 443}, {"address": "::", "port": 443}]
