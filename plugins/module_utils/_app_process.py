@@ -149,6 +149,8 @@ class _Discovery:
             # systemd holds the sockets that it lends.
             if pid == own or not argv or os.path.basename(argv[0]) in ("init", "systemd"):
                 continue
+            if self._proc.is_elsewhere(pid):
+                continue
             try:
                 facts = _process.stat(pid, self._proc.path)
             except ProcessLookupError:

@@ -245,6 +245,7 @@ def test_of_several_the_one_on_a_web_port_comes_first(
     processes.add(
         5_000_030, [title], listens=["0.0.0.0:80"], container=CONTAINER, network="2", uid=0
     )
+    processes.add(5_000_040, [title], listens=["0.0.0.0:80"], machine="2", network="3", uid=0)
     # A worker that starts has the same title, and is no master.
     processes.add(5_000_021, [title], parent=5_000_020, shares=5_000_020)
     monkeypatch.setattr(_hosted_container, "find", lambda *_given: (None, None))
@@ -253,7 +254,8 @@ def test_of_several_the_one_on_a_web_port_comes_first(
     assert found["listens"] == [{"address": "0.0.0.0", "port": 443}, {"address": "::", "port": 443}]
     assert [each["master_pid"] for each in found["others"]] == [5_000_010, 5_000_030]
     assert found["others"][1]["container"] == CONTAINER
-    assert "no worker that serves" in found["unseen"][0]
+    assert "in a machine of its own" in found["unseen"][0]
+    assert "no worker that serves" in found["unseen"][1]
 
 
 def test_selinux(tmp_path: Path) -> None:
