@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
-import tempfile
 import typing as t
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _process,
 )
 
-from tests.unit.plugins.modules.test_nginx_site import Host
+from tests.unit.plugins.modules import test_nginx_site
 from tests.unit.processes import CONTAINER, Processes
 
 if t.TYPE_CHECKING:
@@ -39,16 +37,8 @@ server {
 """
 
 
-@pytest.fixture
-def host(run_module: Module) -> t.Iterator[Host]:
-    nginx = shutil.which("nginx", path="/usr/local/sbin:/usr/sbin:/usr/bin:/sbin")
-    if nginx is None:
-        pytest.fail("These tests run a real Nginx. Install it.")
-    with tempfile.TemporaryDirectory(prefix="ngx-") as directory:
-        os.chmod(directory, 0o755)
-        host = Host(Path(directory).resolve(), nginx, run_module)
-        yield host
-        host.stop()
+Host = test_nginx_site.Host
+host = test_nginx_site.host
 
 
 @pytest.fixture
