@@ -118,7 +118,8 @@ def judge(case: Case, findings: Findings) -> None:
     _judge_shared_locations(case, findings)
     _judge_room(case, findings)
     _judge_media(case, findings)
-    for mount in case.static:
+    # The outer directories first: what is missing with them is no fault of its own.
+    for mount in sorted(case.static, key=lambda mount: len(_directory_of(case, mount))):
         _judge_static(case, mount, findings)
 
 
@@ -616,6 +617,11 @@ def _judge_static(case: Case, mount: StaticMount, findings: Findings) -> None:
         if component == location.directory
         else [component, mount.url + lacking[0]],
     )
+
+
+def _directory_of(case: Case, mount: StaticMount) -> str:
+    location = case.location_of(mount.url)
+    return location.directory if location else ""
 
 
 def _lacking(case: Case, mount: StaticMount, location: FilesLocation) -> list[str]:
