@@ -501,15 +501,22 @@ def _are_apart(case: Case, location: FilesLocation) -> bool:
 def _add_mismatch(case: Case, upload: Upload, evidence: str, findings: Findings) -> None:
     location = case.media_location
     assert location is not None
+    container, source = case.container, case.on_host(upload.path)
+    if container and source:
+        # What the app calls it is a matter of the container's mounts.
+        component, saved = str(container["name"]), f"{upload.path}, which is {source} on the host"
+        fix = f"mount {location.directory} at {upload.path} in the container, and copy what is in {source} there"
+    else:
+        component, saved = upload.key, upload.path
+        fix = f"set {upload.key} to {location.directory}, and copy what is in {upload.path} there"
     findings.add(
         Finding(
             "upload-folder-mismatch",
             "error",
-            upload.key,
-            f"the app saves uploads in {upload.path}, and Nginx serves {location.url} from {location.directory}",
+            component,
+            f"the app saves uploads in {saved}, and Nginx serves {location.url} from {location.directory}",
             evidence,
-            f"Make both one directory: set {upload.key} to {location.directory}, and copy what is in {upload.path} "
-            "there; or write the app's directory into that location.",
+            f"Make both one directory: {fix}; or write the app's directory into that location.",
             "flask_media_root",
         ),
         subjects=[upload.path, *([case.media_url] if case.media_url else [])],
