@@ -604,6 +604,8 @@ def _judge_static(case: Case, mount: StaticMount, findings: Findings) -> None:
         )
     else:
         lacking = _lacking(case, mount, location)
+        if not lacking:
+            return
         component = _first_absent(
             case, location, [_inside(mount, location, name) for name in lacking]
         )
