@@ -96,6 +96,7 @@ def questions(case: Case) -> t.Iterator[Question]:
 def judge(case: Case, findings: Findings) -> None:
     """Find what keeps files from being where they are looked for, or from staying there."""
     _judge_mounts(case, findings)
+    _judge_room(case, findings)
     for n, upload in enumerate(case.uploads):
         if findings.explained(upload.path):
             continue
@@ -116,7 +117,6 @@ def judge(case: Case, findings: Findings) -> None:
             ]
             findings.add(found, subjects=subjects if found.severity == "error" else ())
     _judge_shared_locations(case, findings)
-    _judge_room(case, findings)
     _judge_media(case, findings)
     # The outer directories first: what is missing with them is no fault of its own.
     for mount in sorted(case.static, key=lambda mount: len(_directory_of(case, mount))):
