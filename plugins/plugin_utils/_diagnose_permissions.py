@@ -134,7 +134,7 @@ def judge(case: Case, findings: Findings) -> None:
 
 
 def _stops_of_app(case: Case) -> t.Iterator[Stop]:
-    user = str((case.process or {}).get("user") or "the app")
+    user = _app_name(case)
     access, canary = case.answer("core.upload.path") or {}, case.answer(CANARY) or {}
     error = canary.get("error") or {}
     if canary.get("written"):
@@ -142,10 +142,11 @@ def _stops_of_app(case: Case) -> t.Iterator[Stop]:
         return
     stop = access.get("blocked_by")
     proof = f"a file of the app's: {error['strerror']} ({error['errno']})" if error else ""
-    if stop:
-        yield Stop(user, True, stop, proof)
-    elif error.get("component"):
-        yield Stop(user, True, error, proof)
+    facts = stop or error
+    if facts.get("component"):
+        # What is to be mended is on the host, and may stop Nginx too.
+        component = case.on_host(str(facts["component"])) or facts["component"]
+        yield Stop(user, True, {**facts, "component": component}, proof)
 
 
 def _stops_of_nginx(case: Case) -> t.Iterator[Stop]:
@@ -256,6 +257,12 @@ def _writable(stop: Stop) -> str:
     return f"Let {stop.user} write there, and nobody else: chown {stop.user} {component}, and see that the mode has u+w."
 
 
+def _app_name(case: Case) -> str:
+    process = case.process or {}
+    name = str(process.get("user") or "the app")
+    return f"uid {name} (the app)" if name.isdigit() else name
+
+
 def _nginx_name(case: Case) -> str:
     return str(case.nginx.get("worker_user") or f"uid {case.nginx.get('worker_uid')}")
 
@@ -267,7 +274,7 @@ def _is_foreign(case: Case, stops: t.Sequence[Stop]) -> bool:
     """Whether uploads are somebody's who isn't the app, and it is stopped by that."""
     stop = next((each for each in stops if each.is_app), None)
     uid = (case.process or {}).get("uid")
-    roots = [upload.path for upload in case.uploads] + [posixpath.normpath(_upload_real(case))]
+    roots = [case.on_host(path) for path in (*(upload.path for upload in case.uploads), _upload_real(case))]
     owner = (stop.facts if stop else {}).get("uid")
     if stop is None or owner is None or uid is None or stop.component not in roots:
         return False
@@ -285,8 +292,7 @@ def _foreign(case: Case, stops: t.Sequence[Stop]) -> Finding:
     process, facts = case.process or {}, stop.facts
     runs = f"{process.get('user')} (uid {process.get('uid')})"
     container = case.container
-    where = case.on_host(stop.component) or stop.component
-    fix = f"Give the uploads to the app's user, those of the former owner only: chown -R --from={facts['uid']} {process.get('uid')} {shlex.quote(where)}."
+    fix = f"Give the uploads to the app's user, those of the former owner only: chown -R --from={facts['uid']} {process.get('uid')} {shlex.quote(stop.component)}."
     if container:
         fix += (
             f' Or run the container by the id that owns them: user: "{facts["uid"]}:{facts["gid"]}".'
@@ -324,7 +330,7 @@ def _read_only(case: Case, stop: Stop) -> Finding:
     properties = (case.process or {}).get("unit_properties") or {}
     path = shlex.quote(stop.component)
     if container:
-        mount = case.mount_of(stop.component)
+        mount = case.mount_of(case.upload.path) if case.upload else None
         component, why = (
             str(container["name"]),
             f"{mount['target'] if mount else 'its own layer'} is mounted read-only in it",
@@ -353,7 +359,7 @@ def _read_only(case: Case, stop: Stop) -> Finding:
         f"{stop.user} can't write to {path}: for it the file system is read-only",
         "; ".join([why, *([stop.proof] if stop.proof else [])]),
         fix,
-        "flask_app_service" if False else None,
+        "flask_media_root" if component == unit else None,
     )
 
 

@@ -96,6 +96,7 @@ def questions(case: Case) -> t.Iterator[Question]:
 def judge(case: Case, findings: Findings) -> None:
     """Find what keeps files from being where they are looked for, or from staying there."""
     _judge_mounts(case, findings)
+    _judge_room(case, findings)
     for n, upload in enumerate(case.uploads):
         if findings.explained(upload.path):
             continue
@@ -116,9 +117,9 @@ def judge(case: Case, findings: Findings) -> None:
             ]
             findings.add(found, subjects=subjects if found.severity == "error" else ())
     _judge_shared_locations(case, findings)
-    _judge_room(case, findings)
     _judge_media(case, findings)
-    for mount in case.static:
+    # The outer directories first: what is missing with them is no fault of its own.
+    for mount in sorted(case.static, key=lambda mount: len(_directory_of(case, mount))):
         _judge_static(case, mount, findings)
 
 
@@ -500,15 +501,22 @@ def _are_apart(case: Case, location: FilesLocation) -> bool:
 def _add_mismatch(case: Case, upload: Upload, evidence: str, findings: Findings) -> None:
     location = case.media_location
     assert location is not None
+    container, source = case.container, case.on_host(upload.path)
+    if container and source:
+        # What the app calls it is a matter of the container's mounts.
+        component, saved = str(container["name"]), f"{upload.path}, which is {source} on the host"
+        fix = f"mount {location.directory} at {upload.path} in the container, and copy what is in {source} there"
+    else:
+        component, saved = upload.key, upload.path
+        fix = f"set {upload.key} to {location.directory}, and copy what is in {upload.path} there"
     findings.add(
         Finding(
             "upload-folder-mismatch",
             "error",
-            upload.key,
-            f"the app saves uploads in {upload.path}, and Nginx serves {location.url} from {location.directory}",
+            component,
+            f"the app saves uploads in {saved}, and Nginx serves {location.url} from {location.directory}",
             evidence,
-            f"Make both one directory: set {upload.key} to {location.directory}, and copy what is in {upload.path} "
-            "there; or write the app's directory into that location.",
+            f"Make both one directory: {fix}; or write the app's directory into that location.",
             "flask_media_root",
         ),
         subjects=[upload.path, *([case.media_url] if case.media_url else [])],
@@ -596,6 +604,8 @@ def _judge_static(case: Case, mount: StaticMount, findings: Findings) -> None:
         )
     else:
         lacking = _lacking(case, mount, location)
+        if not lacking:
+            return
         component = _first_absent(
             case, location, [_inside(mount, location, name) for name in lacking]
         )
@@ -616,6 +626,11 @@ def _judge_static(case: Case, mount: StaticMount, findings: Findings) -> None:
         if component == location.directory
         else [component, mount.url + lacking[0]],
     )
+
+
+def _directory_of(case: Case, mount: StaticMount) -> str:
+    location = case.location_of(mount.url)
+    return location.directory if location else ""
 
 
 def _lacking(case: Case, mount: StaticMount, location: FilesLocation) -> list[str]:

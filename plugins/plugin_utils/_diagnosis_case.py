@@ -304,8 +304,11 @@ class Case:
 
     @functools.cached_property
     def uploads(self) -> list[Upload]:
-        """Directories that the app's config names for uploads, each once."""
-        config = (self.app or {}).get("config") or {}
+        """Directories that the app's config names for uploads, each once.
+
+        Of an app that could not be asked, those that its environment names for it.
+        """
+        config = (self.app or {}).get("config") or self._environment
         cwd = (self.process or {}).get("cwd") or (self.process or {}).get("directory") or "/"
         found: dict[str, Upload] = {}
         for key, value in config.items():
@@ -313,6 +316,12 @@ class Case:
                 path = posixpath.normpath(posixpath.join(cwd, value))
                 found.setdefault(path, Upload(key, value, path))
         return list(found.values())
+
+    @property
+    def _environment(self) -> Answer:
+        """Config in the environment, as from_prefixed_env() takes it."""
+        given = (self.process or {}).get("environment") or {}
+        return {key[len("FLASK_") :]: given[key] for key in given if key.startswith("FLASK_")}
 
     @property
     def upload(self) -> Upload | None:
