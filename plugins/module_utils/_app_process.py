@@ -145,11 +145,9 @@ class _Discovery:
     def _candidates(self) -> t.Iterator[_Found]:
         own = os.getpid()
         for pid in self._proc.pids():
-            if pid in (1, own) and self._proc.path == "/proc":
-                # systemd holds the sockets that it lends.
-                continue
             argv = self._proc.argv(pid)
-            if not argv:
+            # systemd holds the sockets that it lends.
+            if pid == own or not argv or os.path.basename(argv[0]) in ("init", "systemd"):
                 continue
             try:
                 facts = _process.stat(pid, self._proc.path)
@@ -234,7 +232,11 @@ class _Discovery:
         # As whom an app's code runs, and what it finds, its workers tell.
         at_work = workers[0].pid if workers else pid
         ids = self._proc.ids(at_work)
-        listens = master.listens if master.listens is not None else looked["listens"]
+        listens = master.listens
+        if listens is None:
+            # Of what the command line says, a default may be none of this server's.
+            known_to_kernel = set(self._proc.listening(pid).values())
+            listens = [each for each in looked["listens"] if each in known_to_kernel]
         environ = environ or {}
         if ids and ids.uid == 0 and not container:
             unseen.append(
@@ -347,11 +349,12 @@ class _Discovery:
             with _as_user.view_of(process.pid) as view:
                 return t.cast(Facts, _as_user.call(None, look, known, view=view))
         except _as_user.AsUserError as error:
-            unseen.append(str(error))
+            if os.geteuid() == 0:
+                unseen.append(str(error))
             return look(known, readable=False)
 
     def _nobody_at(self, address: str) -> str:
-        table = self._proc.listening(1 if self._proc.path == "/proc" else self._proc.pids()[0])
+        table = self._proc.listening(self._proc.pids()[0])
         if address not in table.values():
             return f"Nobody is seen to listen at {address}."
         return (

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import ipaddress
 import os
 import pwd
 import re
@@ -167,11 +168,9 @@ class Proc:
             row = line.split()
             if len(row) > 9 and row[3] == _host.TCP_LISTEN:
                 text, _colon, port = row[1].partition(":")
-                address = _host.decode_address(text)
-                mapped = re.fullmatch(r"::ffff:(\d+(?:\.\d+){3})", address)
-                if mapped:
-                    address = mapped[1]
-                shown = f"[{address}]" if ":" in address else address
+                address = ipaddress.ip_address(_host.decode_address(text))
+                mapped = address.ipv4_mapped if address.version == 6 else None
+                shown = f"[{address}]" if address.version == 6 and not mapped else mapped or address
                 yield row[9], f"{shown}:{int(port, 16)}"
 
     def addresses(self, pid: int) -> set[str]:

@@ -63,9 +63,7 @@ def deliveries(case: Case) -> list[Delivery]:
     for mount in case.static:
         sample = case.sample(mount)
         if sample and not mount.shadowed_by:
-            found.append(
-                Delivery(mount.key, True, mount.endpoint, mount.url, mount.folder, sample)
-            )
+            found.append(Delivery(mount.key, True, mount.endpoint, mount.url, mount.folder, sample))
     canary = case.answer(_diagnosis_case.CANARY) or {}
     if case.media_url and case.upload and canary.get("written"):
         upload = case.upload
@@ -109,13 +107,15 @@ class Ground:
             answer
             for round_ in (case.looks, case.answers)
             for key, answer in round_.items()
-            if "path" in answer and "exists" in answer and not (is_apart and key.startswith(APP_VIEW))
+            if "path" in answer
+            and "exists" in answer
+            and not (is_apart and key.startswith(APP_VIEW))
         ]
         for answer in answers:
             path = posixpath.normpath(answer["path"])
             if answer.get("realpath"):
                 self._real[path] = answer["realpath"]
-            if "entries" not in answer:
+            if "type" in answer:
                 self._types[path] = answer.get("type") if answer["exists"] else None
         for answer in answers:
             if "entries" in answer and answer["exists"]:

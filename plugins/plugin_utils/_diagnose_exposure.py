@@ -11,6 +11,7 @@ Whatever is found is asked for by HEAD: that it can be had is the proof, and not
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import posixpath
 import re
@@ -20,6 +21,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _deliveries,
     _diagnosis_case,
     _diagnosis_sites,
+    _nginx_regex,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._findings import (
     Finding,
@@ -134,8 +136,10 @@ def _judge_hidden(case: Case, findings: Findings, ground: _deliveries.Ground) ->
                 locations[location.component] = location
                 found.setdefault(location.component, []).append(response)
     canary = case.response("exposure.dot")
-    is_canary_had = _is_had(canary) and not findings.explained(case.media_url or "/")
-    if is_canary_had and canary is not None:
+    is_explained = findings.explained(case.media_url or "/")
+    rule = _dot_rule(case)
+    # An upload is for everybody, whatever its name. But where a rule keeps hidden files, it has to work.
+    if rule is not None and canary is not None and _is_had(canary) and not is_explained:
         location = _opened_by(case, str(canary.request["target"]))
         if location is not None and location.component not in found:
             locations[location.component] = location
@@ -149,8 +153,8 @@ def _judge_hidden(case: Case, findings: Findings, ground: _deliveries.Ground) ->
                 "error" if is_leak else "warning",
                 component,
                 f"{location} serves hidden files"
-                + (" that lie there" if is_leak else ": an upload that is called so would be one")
-                + _bypassed(case, location),
+                + (" that lie there" if is_leak else "")
+                + (f"; {rule} at {rule.component} does not count there" if rule else ""),
                 _shown(responses),
                 'Write location ~ "/[.]" { return 404; } into this location: in one with ^~ no regex '
                 "location of the server block counts."
@@ -159,12 +163,16 @@ def _judge_hidden(case: Case, findings: Findings, ground: _deliveries.Ground) ->
         )
 
 
-def _bypassed(case: Case, location: t.Any) -> str:
-    """Return where the server block has a rule that this location switches off."""
-    for each in case.server.locations:
-        if each.is_regex and location.modifier == "^~" and re.match(r"(?:\^|/|\(\?:?|\^\|)*\\?/?(?:\\\.|\[\.\])", each.pattern):
-            return f"; {each} at {each.component} does not count below ^~"
-    return ""
+def _dot_rule(case: Case) -> t.Any:
+    """Return a regex location for hidden files alone, if there is one anywhere in the server block."""
+    for location in _diagnosis_sites.all_locations(case.server):
+        if not location.is_regex or not location.own("deny", "return"):
+            continue
+        with contextlib.suppress(_nginx_regex.NotTranslated):
+            pattern = _nginx_regex.compile_pattern(location.pattern, location.modifier == "~*")
+            if pattern.search("/a/.env") and not pattern.search("/a/b.env"):
+                return location
+    return None
 
 
 def _opened_by(case: Case, target: str) -> t.Any:

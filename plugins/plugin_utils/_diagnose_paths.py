@@ -30,6 +30,8 @@ Delivery = _deliveries.Delivery
 Question = dict[str, t.Any]
 
 SIBLINGS_ASKED = 12
+# How far up a component is looked for that is another than was meant.
+STEPS = 3
 # How many components of a path two directories share that are of one project.
 SHARED = 2
 
@@ -38,14 +40,14 @@ def looks(case: Case) -> t.Iterator[Question]:
     """Look at roots, and at what lies beside the directories that Nginx serves."""
     asked: dict[str, Question] = {}
     for each in case.files_locations:
-        parent = posixpath.dirname(each.directory)
-        asked[f"paths.beside.{parent}"] = {
-            "kind": "trees",
-            "path": parent,
-            "deep": False,
-            "limit": 500,
-            "seconds": 1.0,
-        }
+        for parent, _name, _tail in _steps(each.directory):
+            asked[f"paths.beside.{parent}"] = {
+                "kind": "trees",
+                "path": parent,
+                "deep": False,
+                "limit": 500,
+                "seconds": 1.0,
+            }
         root = _deliveries.directive_of(each.location, case)
         if root is not None and root.name == "root":
             path = _absolute(case, root.args[0])
@@ -77,27 +79,49 @@ def _meant(case: Case) -> t.Iterator[str]:
         folder = case.on_host(delivery.folder)
         if folder is not None:
             yield posixpath.join(folder, delivery.sample)
-        for sibling in _siblings(case, ground, delivery, route):
-            yield posixpath.join(sibling, delivery.sample)
+        served = _served(delivery, route)
+        for other in _alike(case, ground, delivery, served) if served and delivery.is_static else ():
+            yield posixpath.join(other, delivery.sample)
+    if case.media_url and case.upload:
+        canary = f"{{canary:{_diagnosis_case.CANARY}}}"
+        directive = _deliveries.directive_of(_last(case.route(case.media_url + "x")), case)
+        if directive is not None and directive.name == "root":
+            yield posixpath.join(_absolute(case, directive.args[0]), canary)
     for directive in _auth_files(case):
         yield _beside_conf(case, directive.args[0])
 
 
-def _siblings(
-    case: Case, ground: _deliveries.Ground, delivery: Delivery, route: t.Any
+def _steps(directory: str) -> t.Iterator[tuple[str, str, str]]:
+    """Yield a directory's last components: what each is in, its name, and what follows it."""
+    tail = ""
+    for _step in range(STEPS):
+        parent, name = posixpath.split(directory)
+        if parent == "/":
+            return
+        yield parent, name, tail
+        directory, tail = parent, posixpath.join(name, tail)
+
+
+def _alike(
+    case: Case, ground: _deliveries.Ground, delivery: Delivery, served: str
 ) -> t.Iterator[str]:
-    """Yield the directories beside the one that Nginx looks for a file in, of which there are few."""
-    served = _served(delivery, route)
-    if served is None:
-        return
-    parent = posixpath.dirname(served)
-    answer = case.answer(f"paths.beside.{parent}") or {}
-    found = [
-        posixpath.join(parent, ground.relative(parent, entry["path"]))
-        for entry in answer.get("entries") or []
-        if entry["type"] in ("directory", "link")
-    ]
-    yield from sorted(path for path in found if path != served)[:SIBLINGS_ASKED]
+    """Yield directories that may be meant by one that isn't there.
+
+    They are those whose path is another in one component, and those that other roots have for the prefix.
+    """
+    for parent, name, tail in _steps(served):
+        answer = case.answer(f"paths.beside.{parent}") or {}
+        names = [
+            ground.relative(parent, entry["path"])
+            for entry in answer.get("entries") or []
+            if entry["type"] in ("directory", "link")
+        ]
+        for other in sorted(set(names) - {name})[:SIBLINGS_ASKED]:
+            yield posixpath.normpath(posixpath.join(parent, other, tail))
+    for each in case.files_locations:
+        directive = _deliveries.directive_of(each.location, case)
+        if directive is not None and directive.name == "root":
+            yield _absolute(case, directive.args[0]) + delivery.url.rstrip("/")
 
 
 def _served(delivery: Delivery, route: t.Any) -> str | None:
@@ -127,7 +151,7 @@ def _judge_delivery(
     route = case.route(delivery.target)
     location = _last(route)
     directive = _deliveries.directive_of(location, case)
-    if directive is None or route.kind not in ("file", "error"):
+    if directive is None or route.kind == "proxy":
         return
     if _deliveries.is_explained(findings, delivery.target, delivery.url, route.path):
         return
@@ -243,16 +267,17 @@ def _right_place(
     if _has_some(case, ground, delivery, served):
         return None
     candidates = [folder] if folder and _shared(folder, served) >= SHARED else []
-    candidates += list(_siblings(case, ground, delivery, case.route(delivery.target)))
+    candidates += list(_alike(case, ground, delivery, served))
     for candidate in candidates:
-        if candidate != served and ground.type(posixpath.join(candidate, delivery.sample)) == "file":
+        if (
+            candidate != served
+            and ground.type(posixpath.join(candidate, delivery.sample)) == "file"
+        ):
             return candidate
     return None
 
 
-def _has_some(
-    case: Case, ground: _deliveries.Ground, delivery: Delivery, served: str
-) -> bool:
+def _has_some(case: Case, ground: _deliveries.Ground, delivery: Delivery, served: str) -> bool:
     """Return whether a directory is empty, or has some of the files that it should have."""
     for number, each in enumerate(case.files_locations):
         if each.directory == served and ground.type(served) == "directory":
@@ -270,10 +295,12 @@ def _shared(one: str, other: str) -> int:
 def _meant_path(
     case: Case, ground: _deliveries.Ground, delivery: Delivery, directive: t.Any
 ) -> str:
-    folder = case.on_host(delivery.folder)
-    if folder is None:
+    served = _served(delivery, case.route(delivery.target))
+    right = _right_place(case, ground, delivery, served) if served else None
+    right = right or case.on_host(delivery.folder)
+    if right is None:
         return f"/…/{directive.args[0]}"
-    return _written(directive.name, folder, delivery).partition(" ")[2]
+    return _written(directive.name, right, delivery).partition(" ")[2]
 
 
 def _written(name: str, directory: str, delivery: Delivery) -> str:

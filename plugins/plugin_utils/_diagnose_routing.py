@@ -38,7 +38,9 @@ VARIABLE = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?\w+>")
 EXAMPLES = {"int": "1", "float": "1.0", "uuid": "00000000-0000-0000-0000-000000000000"}
 READING = {"GET", "HEAD", "OPTIONS"}
 # Of disable_symlinks: openat() with O_NOFOLLOW.
-LINK_LOGGED = re.compile(r"failed \((?:20: Not a directory|40: Too many levels of symbolic links)\)")
+LINK_LOGGED = re.compile(
+    r"failed \((?:20: Not a directory|40: Too many levels of symbolic links)\)"
+)
 
 
 def questions(case: Case) -> t.Iterator[Question]:
@@ -84,9 +86,7 @@ def _taken_from(
     seen = {_chain(case.route(delivery.target))}
     for name in _deliveries.one_of_each_suffix(names, suffixes):
         key = f"routing.taken.{delivery.key}.{posixpath.splitext(name)[1]}"
-        each = Delivery(
-            key, delivery.is_static, delivery.name, delivery.url, delivery.folder, name
-        )
+        each = Delivery(key, delivery.is_static, delivery.name, delivery.url, delivery.folder, name)
         chain = _chain(case.route(each.target))
         if chain not in seen:
             seen.add(chain)
@@ -189,7 +189,9 @@ def _is_by_app(route: t.Any, response: Response) -> bool:
 
 def _evidence(response: Response) -> str:
     etag = response.first("ETag")
-    by = f", ETag {etag} as Werkzeug writes it" if response.status == 200 and response.by_app else ""
+    by = (
+        f", ETag {etag} as Werkzeug writes it" if response.status == 200 and response.by_app else ""
+    )
     return "; ".join([f"{response}{by}", *response.log[:1]])
 
 
@@ -217,7 +219,11 @@ def _symlink_blocked(
         "error",
         directive.component,
         f"the path leads through {link}, and disable_symlinks "
-        + ("forbids links in the directory that is served" if has_from else "forbids links anywhere on the way"),
+        + (
+            "forbids links in the directory that is served"
+            if has_from
+            else "forbids links anywhere on the way"
+        ),
         "; ".join([str(response), *logged[:1], str(directive)]),
         "Put the file itself in the place of that link."
         if has_from
@@ -256,8 +262,7 @@ def _own_location(case: Case, url: str) -> t.Any:
     found = [
         location
         for location in case.server.locations
-        if location.modifier in ("", "^~")
-        and _diagnosis_case.slashed(location.pattern) == url
+        if location.modifier in ("", "^~") and _diagnosis_case.slashed(location.pattern) == url
     ]
     return found[0] if found else None
 
@@ -387,20 +392,26 @@ def _served_by_app(
     route = ground.route(str(response.request["target"]))
     chain = route.locations if route else []
     location = chain[-1] if chain else None
-    if location is not None and (location.effective("proxy_cache") or location.effective("uwsgi_cache")):
+    if location is not None and (
+        location.effective("proxy_cache") or location.effective("uwsgi_cache")
+    ):
         return None
     wanted = case.route(str(response.request["target"]))
     first = wanted.locations[-1] if wanted and wanted.locations else None
     is_fallback = first is not location and first is not None
     own = first if is_fallback else location
-    is_for_it = own is not None and (own.is_regex or _diagnosis_case.slashed(own.pattern) == delivery.url)
+    is_for_it = own is not None and (
+        own.is_regex or _diagnosis_case.slashed(own.pattern) == delivery.url
+    )
     what = "the app's static files" if delivery.is_static else "uploads"
     if is_for_it and own is not None:
         component, why = own.component, f"{own} hands them on"
         mend = f"Let it serve them: location ^~ {delivery.url} {{ alias {delivery.folder}/; }}"
     else:
         component, why = case.server.component, "no location is for them"
-        mend = f"Add location ^~ {delivery.url} {{ alias {delivery.folder}/; }} to this server block"
+        mend = (
+            f"Add location ^~ {delivery.url} {{ alias {delivery.folder}/; }} to this server block"
+        )
     return Finding(
         "served-by-app",
         "warning",
@@ -464,7 +475,13 @@ def _swallowed(case: Case) -> t.Iterator[tuple[t.Mapping[str, t.Any], str, t.Any
         target = VARIABLE.sub(lambda found: EXAMPLES.get(found[1] or "", "x"), url)
         if not any(target.startswith(url) for url in urls):
             continue
-        method = "GET" if "GET" in methods else sorted(methods - READING)[0] if methods - READING else "GET"
+        method = (
+            "GET"
+            if "GET" in methods
+            else sorted(methods - READING)[0]
+            if methods - READING
+            else "GET"
+        )
         route = case.route(target, method)
         if route is None or not route.locations or route.kind == "proxy":
             continue

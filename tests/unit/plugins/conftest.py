@@ -40,6 +40,22 @@ def open_directory() -> t.Iterator[Path]:
         yield Path(directory).resolve()
 
 
+@pytest.fixture
+def stranger(as_root: None, open_directory: Path) -> t.Iterator[int]:
+    """A process to which the open directory is a file system of its own, seen by nobody else.
+
+    What is in it is at ``/proc/PID/root``.
+    """
+    script = 'mount -t tmpfs none "$0" && echo ready && exec sleep 1000'
+    with subprocess.Popen(
+        ["unshare", "--mount", "sh", "-ec", script, open_directory], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        yield process.pid
+        process.kill()
+
+
 class Module(t.Protocol):
     def __call__(
         self, name: str, /, *, check: bool = False, **arguments: t.Any
@@ -76,7 +92,7 @@ def run_module(tmp_path: Path) -> Module:
 
 @pytest.fixture(scope="session")
 def flask_virtualenv() -> t.Iterator[Path]:
-    """A virtualenv with Flask and two of its extensions that every user can run.
+    """A virtualenv with Flask, two of its extensions and Gunicorn that every user can run.
 
     Its packages are copies of the test environment's own, so nothing is downloaded.
     """
@@ -85,7 +101,7 @@ def flask_virtualenv() -> t.Iterator[Path]:
         virtualenv = Path(directory, "venv")
         subprocess.run([_python_for_all(), "-m", "venv", "--without-pip", virtualenv], check=True)
         (site_packages,) = virtualenv.glob("lib/python3.*/site-packages")
-        for distribution in _closure({"flask", "flask-admin", "bootstrap-flask"}):
+        for distribution in _closure({"flask", "flask-admin", "bootstrap-flask", "gunicorn"}):
             for file in distribution.files or ():
                 if ".." not in file.parts and file.suffix != ".pyc":
                     target = site_packages / file
