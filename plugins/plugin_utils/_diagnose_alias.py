@@ -72,12 +72,16 @@ def questions(case: Case) -> t.Iterator[Question]:
         name = _sample(case, ground, number, each)
         slash = "" if each.url.endswith("/") else "/"
         if name is not None:
-            yield case.request(f"alias.{number}.straight", f"{each.url}{slash}{name}", method="HEAD")
+            yield case.request(
+                f"alias.{number}.straight", f"{each.url}{slash}{name}", method="HEAD"
+            )
         if form == "up":
             # Up and down again: nothing need be known of what lies there, and nothing of it is read.
             below = posixpath.basename(each.directory) + (f"/{name}" if name is not None else "")
             for way, up in UP.items():
-                yield case.request(f"alias.{number}.up.{way}", f"{each.url}{up}{below}", method="HEAD")
+                yield case.request(
+                    f"alias.{number}.up.{way}", f"{each.url}{up}{below}", method="HEAD"
+                )
         for place, path in enumerate(_siblings(case, ground, number, each)):
             target = each.url + _diagnosis_case.quoted(path[len(each.directory) :])
             yield case.request(f"alias.{number}.sibling.{place}", target, method="HEAD")
@@ -186,7 +190,9 @@ def _judge_none(
             "error",
             alias.component,
             f"the alias has no slash at its end, so Nginx looks for {route.path}",
-            "; ".join([str(straight), *straight.log[:1]]) if straight else f"{each.location} {{ {alias}; }}",
+            "; ".join([str(straight), *straight.log[:1]])
+            if straight
+            else f"{each.location} {{ {alias}; }}",
             f"Write alias {each.directory}/;",
         ),
         subjects=[each.url, each.directory, route.path],
@@ -208,7 +214,8 @@ def _judge_sibling(
             f"neither {each.location} nor its alias has a slash at its end, so "
             + ("files are" if leaks else "any file would be")
             + f" served whose path begins with {each.directory} and that lies elsewhere",
-            "; ".join(leaks) or f"{each.location} {{ {alias}; }}, and nothing of such a name is there yet",
+            "; ".join(leaks)
+            or f"{each.location} {{ {alias}; }}, and nothing of such a name is there yet",
             f"Write the slash in both: {_written(each)} {{ alias {each.directory}/; … }}, at "
             f"{each.location.component}.",
         )
@@ -240,13 +247,11 @@ def _written(each: _diagnosis_case.FilesLocation) -> str:
     return f"location {modifier}{_diagnosis_case.slashed(each.url)}"
 
 
-def _sibling_leaks(
-    case: Case, number: int, each: _diagnosis_case.FilesLocation
-) -> list[str]:
+def _sibling_leaks(case: Case, number: int, each: _diagnosis_case.FilesLocation) -> list[str]:
     leaks = []
     for place in range(SIBLINGS_ASKED):
         response = case.response(f"alias.{number}.sibling.{place}")
-        if response is not None and response.status == 200 and response.by_nginx:
-            if _is_chosen(case, each, str(response.request["target"])):
-                leaks.append(str(response))
+        is_had = response is not None and response.status == 200 and response.by_nginx
+        if response and is_had and _is_chosen(case, each, str(response.request["target"])):
+            leaks.append(str(response))
     return leaks

@@ -38,7 +38,9 @@ VARIABLE = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?\w+>")
 EXAMPLES = {"int": "1", "float": "1.0", "uuid": "00000000-0000-0000-0000-000000000000"}
 READING = {"GET", "HEAD", "OPTIONS"}
 # Of disable_symlinks: openat() with O_NOFOLLOW.
-LINK_LOGGED = re.compile(r"failed \((?:20: Not a directory|40: Too many levels of symbolic links)\)")
+LINK_LOGGED = re.compile(
+    r"failed \((?:20: Not a directory|40: Too many levels of symbolic links)\)"
+)
 
 
 def questions(case: Case) -> t.Iterator[Question]:
@@ -84,9 +86,7 @@ def _taken_from(
     seen = {_chain(case.route(delivery.target))}
     for name in _deliveries.one_of_each_suffix(names, suffixes):
         key = f"routing.taken.{delivery.key}.{posixpath.splitext(name)[1]}"
-        each = Delivery(
-            key, delivery.is_static, delivery.name, delivery.url, delivery.folder, name
-        )
+        each = Delivery(key, delivery.is_static, delivery.name, delivery.url, delivery.folder, name)
         chain = _chain(case.route(each.target))
         if chain not in seen:
             seen.add(chain)
@@ -189,7 +189,9 @@ def _is_by_app(route: t.Any, response: Response) -> bool:
 
 def _evidence(response: Response) -> str:
     etag = response.first("ETag")
-    by = f", ETag {etag} as Werkzeug writes it" if response.status == 200 and response.by_app else ""
+    by = (
+        f", ETag {etag} as Werkzeug writes it" if response.status == 200 and response.by_app else ""
+    )
     return "; ".join([f"{response}{by}", *response.log[:1]])
 
 
@@ -217,7 +219,11 @@ def _symlink_blocked(
         "error",
         directive.component,
         f"the path leads through {link}, and disable_symlinks "
-        + ("forbids links in the directory that is served" if has_from else "forbids links anywhere on the way"),
+        + (
+            "forbids links in the directory that is served"
+            if has_from
+            else "forbids links anywhere on the way"
+        ),
         "; ".join([str(response), *logged[:1], str(directive)]),
         "Put the file itself in the place of that link."
         if has_from
@@ -256,8 +262,7 @@ def _own_location(case: Case, url: str) -> t.Any:
     found = [
         location
         for location in case.server.locations
-        if location.modifier in ("", "^~")
-        and _diagnosis_case.slashed(location.pattern) == url
+        if location.modifier in ("", "^~") and _diagnosis_case.slashed(location.pattern) == url
     ]
     return found[0] if found else None
 
@@ -271,11 +276,13 @@ def _shadowed(
     chain = route.locations if route else []
     if not chain:
         return None
-    rival, owner = chain[0], _rival(case, ground, delivery, target, chain[0])
+    rival, owner = chain[0], _deliveries.rival(case, ground, delivery, target, chain[0])
     if owner is None and len(chain) > 1:
         # Nested: what is around it has the file.
         rival, owner = chain[-1], chain[-2]
-        if not _would_deliver(case, ground, delivery, target, owner) or not _differs(rival):
+        if not _deliveries.would_deliver(case, ground, delivery, target, owner) or not _differs(
+            rival
+        ):
             return None
     if owner is None:
         return None
@@ -299,55 +306,6 @@ def _differs(location: t.Any) -> bool:
     """Return whether a nested location does something else with a file than what is around it."""
     names = ("root", "alias", "deny", "return", "try_files", "rewrite", *_diagnosis_sites.PASSES)
     return bool(location.own(*names))
-
-
-def _rival(
-    case: Case, ground: _deliveries.Ground, delivery: Delivery, target: str, chosen: t.Any
-) -> t.Any:
-    """Return the prefix location that would deliver a file if it were not for the chosen one."""
-    uri = target.partition("?")[0]
-    prefixes = [
-        location
-        for location in case.server.locations
-        if location is not chosen
-        and location.modifier in ("", "^~")
-        and uri.startswith(location.pattern)
-    ]
-    for location in sorted(prefixes, key=lambda each: -len(each.pattern)):
-        if _would_deliver(case, ground, delivery, target, location):
-            return location
-    return None
-
-
-def _would_deliver(
-    case: Case, ground: _deliveries.Ground, delivery: Delivery, target: str, location: t.Any
-) -> bool:
-    """Return whether a prefix location has the file in its directory."""
-    if location.modifier not in ("", "^~") or not _deliveries.is_of_files(location):
-        return False
-    prefix = case.config.prefix if case.config else "/"
-    directory = _diagnosis_case.directory_of(location, prefix)
-    if directory is None or not target.startswith(location.pattern):
-        return False
-    url = _diagnosis_case.slashed(location.pattern)
-    rest = delivery.url[len(url) :] + delivery.sample if delivery.url.startswith(url) else None
-    if rest is None:
-        # Of one that is for a part of the delivery's files
-        below = url[len(delivery.url) :] if url.startswith(delivery.url) else None
-        if below is None or not delivery.sample.startswith(below):
-            return False
-        rest = delivery.sample[len(below) :]
-    if not delivery.is_static:
-        # The canary is gone by now; where the app writes is where it was.
-        folder = case.on_host(delivery.folder)
-        return folder is not None and posixpath.normpath(directory) in (folder, ground.real(folder))
-    names = [
-        name
-        for number, each in enumerate(case.files_locations)
-        if each.location is location
-        for name in ground.names(f"core.location.{number}.tree")
-    ]
-    return rest in names or ground.type(posixpath.join(directory, rest)) == "file"
 
 
 def _in_another_mount(
@@ -387,20 +345,26 @@ def _served_by_app(
     route = ground.route(str(response.request["target"]))
     chain = route.locations if route else []
     location = chain[-1] if chain else None
-    if location is not None and (location.effective("proxy_cache") or location.effective("uwsgi_cache")):
+    if location is not None and (
+        location.effective("proxy_cache") or location.effective("uwsgi_cache")
+    ):
         return None
     wanted = case.route(str(response.request["target"]))
     first = wanted.locations[-1] if wanted and wanted.locations else None
     is_fallback = first is not location and first is not None
     own = first if is_fallback else location
-    is_for_it = own is not None and (own.is_regex or _diagnosis_case.slashed(own.pattern) == delivery.url)
+    is_for_it = own is not None and (
+        own.is_regex or _diagnosis_case.slashed(own.pattern) == delivery.url
+    )
     what = "the app's static files" if delivery.is_static else "uploads"
     if is_for_it and own is not None:
         component, why = own.component, f"{own} hands them on"
         mend = f"Let it serve them: location ^~ {delivery.url} {{ alias {delivery.folder}/; }}"
     else:
         component, why = case.server.component, "no location is for them"
-        mend = f"Add location ^~ {delivery.url} {{ alias {delivery.folder}/; }} to this server block"
+        mend = (
+            f"Add location ^~ {delivery.url} {{ alias {delivery.folder}/; }} to this server block"
+        )
     return Finding(
         "served-by-app",
         "warning",
@@ -464,7 +428,7 @@ def _swallowed(case: Case) -> t.Iterator[tuple[t.Mapping[str, t.Any], str, t.Any
         target = VARIABLE.sub(lambda found: EXAMPLES.get(found[1] or "", "x"), url)
         if not any(target.startswith(url) for url in urls):
             continue
-        method = "GET" if "GET" in methods else sorted(methods - READING)[0] if methods - READING else "GET"
+        method = "GET" if "GET" in methods else min(methods - READING, default="GET")
         route = case.route(target, method)
         if route is None or not route.locations or route.kind == "proxy":
             continue
