@@ -26,6 +26,10 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
 # than the answer. The alarm ends Python in the container, which ending the engine's command doesn't.
 ASK = """\
 import json, os, signal, sys
+if not os.getuid():
+    why = "its user is root there, and importing an app runs its code"
+    print(json.dumps({"failure": {"message": why, "trace": []}}))
+    sys.exit()
 given = json.load(sys.stdin)
 signal.alarm(given["seconds"])
 channel = os.dup(1)
@@ -37,7 +41,8 @@ given["request"]["python_path"] += paths
 sys.argv[1:] = [json.dumps(given["request"]), str(channel)]
 exec(compile(given["source"], "<flask_app_info>", "exec"), globals())
 """
-_USER = re.compile(r"[\w.-]+(?::[\w.-]+)?\Z", re.ASCII)
+_USER = re.compile(r"\w[\w.-]*(?::\w[\w.-]*)?\Z", re.ASCII)
+_ROOT = re.compile(r"(?:root|0+)?(?::|\Z)")
 # What the engine sets anew, or Python has read by the time it is told
 _OF_THE_CONTAINER = frozenset(["HOSTNAME", "PYTHONHOME"])
 
@@ -57,14 +62,14 @@ class HostedApp(_flask_app.FlaskApp):
             raise _flask_app.FlaskAppError(
                 f"timeout_seconds is {self.timeout_seconds:g}, in which no app starts. Write 60, or leave it out."
             )
-        if not _USER.match(self.user):
-            raise _flask_app.FlaskAppError(
-                f"user is {self.user!r}. Write a user of the container's, such as '1000:1000'."
-            )
-        if self.user.partition(":")[0] in ("root", "0", ""):
+        if _ROOT.match(self.user):
             raise _flask_app.FlaskAppError(
                 f"user is {self.user!r}, who is root: importing an app runs its code. "
                 "Name another user of the container's, such as '65534:65534'."
+            )
+        if not _USER.match(self.user):
+            raise _flask_app.FlaskAppError(
+                f"user is {self.user!r}. Write a user of the container's, such as '1000:1000'."
             )
         # The environment of the named process is the container's own, whoever it runs as.
         ids = _proc.Proc().ids(self.process_id) if self.process_id else None

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import _container, _docker
@@ -56,7 +57,8 @@ def find(
             continue
         except _docker.EngineError as error:
             if reasons is not None:
-                reasons.append(str(error).splitlines()[0])
+                # Docker may begin with a warning about its own settings.
+                reasons.append(re.sub(r"WARNING: [^\n]*\n", "", str(error)).splitlines()[0])
             continue
         if found is not None:
             return engine, found

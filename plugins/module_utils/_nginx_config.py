@@ -51,18 +51,20 @@ _CERTIFICATES = ("ssl_certificate", "ssl_certificate_key")
 SELINUX = "/sys/fs/selinux/enforce"
 
 
-def discover(nginx: str | None = None, proc: str = "/proc") -> Facts:
+def discover(nginx: str | None = None, conf_file: str | None = None, proc: str = "/proc") -> Facts:
     """Return what there is of Nginx.
 
     :param nginx: its binary, where the one of the usual directories isn't meant.
+    :param conf_file: its configuration, where one of several is meant.
     """
-    return _Discovery(nginx, _proc.Proc(proc)).answer()
+    return _Discovery(nginx, conf_file, _proc.Proc(proc)).answer()
 
 
 class _Discovery:
-    def __init__(self, nginx: str | None, proc: _proc.Proc) -> None:
+    def __init__(self, nginx: str | None, conf_file: str | None, proc: _proc.Proc) -> None:
         self._proc = proc
         self._given = nginx
+        self._conf_file = conf_file
         self._unseen: list[str] = []
         self._secrets = _secrets.Configuration()
 
@@ -147,16 +149,42 @@ class _Discovery:
 
     def _masters(self) -> list[_nginx_process.Master]:
         """Return the masters, the one that serves the web first."""
-        found = _nginx_process.masters(self._proc.path)
+        found = []
+        for master in _nginx_process.masters(self._proc.path):
+            if self._proc.is_elsewhere(master.pid):
+                self._unseen.append(
+                    f"Nginx's master process {master.pid} is in a machine of its own (LXC, "
+                    "systemd-nspawn). Verify that as a host."
+                )
+            else:
+                found.append(master)
+        if self._conf_file is not None:
+            found = [master for master in found if self._serves(master, self._conf_file)]
 
         def rank(master: _nginx_process.Master) -> tuple[bool, bool, int]:
-            listens = self._proc.listens(master.pid) or []
-            web = any(
-                address.endswith(tuple(f":{port}" for port in WEB_PORTS)) for address in listens
-            )
-            return not web, self._proc.container_id(master.pid) is not None, master.pid
+            is_hidden = self._proc.container_id(master.pid) is not None
+            return not self._is_on_web_port(master), is_hidden, master.pid
 
         return sorted(found, key=rank)
+
+    def _serves(self, master: _nginx_process.Master, conf_file: str) -> bool:
+        given = _nginx_process.switches(master).conf_file
+        if given is None and not self._proc.container_id(master.pid):
+            build = _Source(None, master, self._proc, []).build()
+            given = build.conf_file if build else None
+        return given is not None and os.path.realpath(given) == os.path.realpath(conf_file)
+
+    def _is_on_web_port(self, master: _nginx_process.Master) -> bool:
+        """Return whether a master has a port of this host's that browsers ask."""
+        container = self._proc.container_id(master.pid)
+        if container:
+            _engine, facts = _hosted_container.inspect(container, [])
+            if facts is None:
+                return False
+            if facts["network_mode"] != "host":
+                return any(port["host_port"] in WEB_PORTS for port in facts["ports"])
+        listens = _addresses(self._proc.listens(master.pid) or [])
+        return any(each["port"] in WEB_PORTS for each in listens)
 
     def _other(self, master: _nginx_process.Master) -> Facts:
         given = _nginx_process.switches(master)
@@ -169,7 +197,9 @@ class _Discovery:
 
     def _source(self, master: _nginx_process.Master | None) -> _Source:
         if master is None:
-            return _Source(self._given, None, self._proc, self._unseen)
+            source = _Source(self._given, None, self._proc, self._unseen)
+            source.given = _nginx_process.Switches(conf_file=self._conf_file)
+            return source
         if self._proc.container_id(master.pid):
             return _ContainerSource(self._given, master, self._proc, self._unseen)
         return _Source(self._given, master, self._proc, self._unseen)
@@ -411,7 +441,11 @@ class _ContainerSource(_Source):
         command += ["-c", self._build.conf_file, "-p", self._build.prefix]
         if self.given.directives:
             command += ["-g", self.given.directives]
-        status, dump, said = self._run(*command)
+        try:
+            status, dump, said = self._run(*command)
+        except _docker.EngineError as error:
+            self._unseen.append(str(error))
+            return None
         read = _nginx_tree.dumped(dump) if status == 0 else []
         return _nginx_tree.Verdict(status == 0, tuple(_nginx_tree.messages(said)), tuple(read))
 
@@ -549,7 +583,7 @@ def timestamp(time_ns: int) -> str:
 
 
 def _addresses(listens: t.Iterable[str]) -> list[Facts]:
-    found = []
+    found: list[Facts] = []
     for text in listens:
         if text.startswith("unix:"):
             found.append({"address": text, "port": None})

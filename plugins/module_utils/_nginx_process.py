@@ -170,6 +170,8 @@ def switches(master: Master) -> Switches:
         if found:
             option = found[1]
             values[option] = [found[2]] if found[2] else []
+        elif re.match(r"-[?hvVtTq]+\Z", word):
+            option = ""
         elif option:
             values[option].append(word)
     return Switches(

@@ -16,7 +16,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import _ng
 MASK = "********"
 # What a name has in it whose value nobody is to see.
 NAMED = re.compile(
-    r"auth(?!_basic|_request|or)|secret|passw|passphrase|token|credential|cookie|session"
+    r"auth(?!_basic|_request|ors?\b)|secret|passw|passphrase|token|credential|cookie|session"
     r"|api.?key|access.?key|private.?key|signing.?key|[_-]key\Z|\Akey\Z|\Apw\Z|salt|dsn|database_ur[il]",
     re.IGNORECASE,
 )
@@ -47,6 +47,7 @@ _NAMED_VALUES = frozenset(
 _WHOLE = frozenset(["secure_link_md5", "secure_link_secret", "secure_link_hmac_secret"])
 # What takes a variable's values for the names of entries
 _TABLES = frozenset(["map", "geo", "split_clients"])
+_NO_ENTRIES = frozenset(["default", "hostnames", "include", "volatile"])
 
 
 def in_text(text: str) -> str:
@@ -110,6 +111,9 @@ class Configuration:
 
     def masked(self, text: str) -> str:
         """Return the text of a file without its secrets."""
+        text = _PRIVATE_KEY.sub(
+            lambda found: found[1] + "\n" * found[2].count("\n") + found[3], text
+        )
         edits: list[tuple[int, int, str]] = []
         end = 0
         try:
@@ -133,9 +137,7 @@ class Configuration:
                 parts += [text[position:start], new]
                 position = stop
         parts.append(text[position:])
-        return _PRIVATE_KEY.sub(
-            lambda found: found[1] + "\n" * found[2].count("\n") + found[3], "".join(parts)
-        )
+        return "".join(parts)
 
     def in_message(self, message: str) -> str:
         """Return what Nginx said without what was hidden before."""
@@ -183,10 +185,11 @@ class Configuration:
                 if name in ("env", "more_set_headers", "more_set_input_headers")
                 else words[2:]
             )
-        if parent and parent.name in _TABLES and any(map(NAMED.search, parent.arguments)):
-            return [
-                word for word in words if word.value not in ("default", "volatile", "hostnames")
-            ]
+        if parent and parent.name in _TABLES and parent.arguments:
+            # The entries' names are values of the first variable, what they give is the last's.
+            asked, given = parent.arguments[0], parent.arguments[-1]
+            entry = words[:1] if NAMED.search(asked) and name not in _NO_ENTRIES else []
+            return entry + (words[1:] if NAMED.search(given) else [])
         if name == "if" and any(NAMED.search(word.value) for word in words[1:]):
             return [word for word in words[1:] if not word.value.lstrip("(").startswith("$")]
         if name == "ssl_certificate_key" and len(words) > 1 and words[1].value.startswith("data:"):

@@ -26,6 +26,9 @@ options:
   nginx:
     description: Nginx's binary. When unset, that of the running Nginx, else the C(nginx) of C(PATH) or of the usual directories.
     type: path
+  conf_file:
+    description: The configuration, when one of several Nginx of this host is meant. No other counts then.
+    type: path
 author:
   - flaskworks (@flaskworks)
 seealso:
@@ -172,10 +175,11 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import _ng
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"nginx": {"type": "path"}},
+        argument_spec={"nginx": {"type": "path"}, "conf_file": {"type": "path"}},
         supports_check_mode=True,
     )
-    module.exit_json(changed=False, nginx=_nginx_config.discover(module.params["nginx"]))
+    found = _nginx_config.discover(module.params["nginx"], module.params["conf_file"])
+    module.exit_json(changed=False, nginx=found)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def run_module(tmp_path: Path) -> Module:
 
 @pytest.fixture(scope="session")
 def flask_virtualenv() -> t.Iterator[Path]:
-    """A virtualenv with Flask and two of its extensions that every user can run.
+    """A virtualenv with Flask, two of its extensions and Gunicorn that every user can run.
 
     Its packages are copies of the test environment's own, so nothing is downloaded.
     """
@@ -85,7 +85,7 @@ def flask_virtualenv() -> t.Iterator[Path]:
         virtualenv = Path(directory, "venv")
         subprocess.run([_python_for_all(), "-m", "venv", "--without-pip", virtualenv], check=True)
         (site_packages,) = virtualenv.glob("lib/python3.*/site-packages")
-        for distribution in _closure({"flask", "flask-admin", "bootstrap-flask"}):
+        for distribution in _closure({"flask", "flask-admin", "bootstrap-flask", "gunicorn"}):
             for file in distribution.files or ():
                 if ".." not in file.parts and file.suffix != ".pyc":
                     target = site_packages / file
