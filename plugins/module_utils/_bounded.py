@@ -8,8 +8,10 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
+import hashlib
 import json
 import math
 import os
@@ -26,7 +28,14 @@ DESCRIPTORS = 4
 
 
 class Unanswered(Exception):
-    """There is no answer: what was asked raised an error, or took too long."""
+    """There is no answer: what was asked raised an error, or took too long.
+
+    :ivar is_forbidden: whether it is one that we may not have.
+    """
+
+    def __init__(self, why: str, is_forbidden: bool = False) -> None:
+        super().__init__(why)
+        self.is_forbidden = is_forbidden
 
 
 def call(function: t.Callable[..., t.Any], *arguments: t.Any, seconds: float) -> t.Any:
@@ -49,6 +58,9 @@ def in_view(process_id: int | None, function: t.Callable[..., t.Any], *arguments
     """
     if process_id is None:
         return function(*arguments)
+    # Nothing may be loaded later, from a tree that is another's.
+    codecs.lookup("unicode_escape")
+    hashlib.sha256(b"")
     with _as_user.view_of(process_id) as view:
         return _as_user.call(None, function, *arguments, view=view)
 
@@ -118,11 +130,11 @@ def call_for_descriptors(
         answer = json.loads(raw)
         fault = answer.get("error")
     except ValueError:
-        fault = f"the look ended without an answer (wait status {status})"
+        answer, fault = {}, f"the look ended without an answer (wait status {status})"
     if fault is not None:
         for descriptor in descriptors:
             os.close(descriptor)
-        raise Unanswered(fault)
+        raise Unanswered(fault, answer.get("is_forbidden", False))
     return answer["result"], descriptors
 
 
@@ -158,7 +170,8 @@ def _answer(
                 socket.send_fds(sender, [b"-"], descriptors)
             raw = json.dumps({"result": result})
         except BaseException as error:  # noqa: BLE001 - handed to the parent, which raises it
-            raw = json.dumps({"error": _words(error)})
+            is_forbidden = isinstance(error, PermissionError)
+            raw = json.dumps({"error": _words(error), "is_forbidden": is_forbidden})
         with open(writer, "wb") as pipe:
             pipe.write(raw.encode("ascii"))
     finally:

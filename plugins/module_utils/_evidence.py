@@ -12,6 +12,7 @@ changed but for canaries, which are removed whatever happens; those of a killed 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -91,6 +92,9 @@ class _Survey:
         self._unseen: list[str] = []
         self._held: list[_media_canary.Held] = []
         self._mounts: dict[int | None, list[Facts]] = {}
+        self._accounts: dict[int | None, _evidence_accounts.Names] = {
+            None: _evidence_accounts.Names()
+        }
 
     def take(self, questions: t.Mapping[str, t.Any]) -> Facts:
         asked = {kind: self._readable(kind, questions.get(kind)) for kind in KINDS}
@@ -163,6 +167,33 @@ class _Survey:
             self._mounts[process_id] = _mounts.mounts(f"/proc/{whose}/mountinfo")
         return self._mounts[process_id]
 
+    def _seen(
+        self,
+        question: Question,
+        look: t.Callable[..., Facts],
+        *arguments: t.Any,
+        longest: float = LOOK_SECONDS,
+    ) -> Facts:
+        """Look at a question's path where its process sees it."""
+        process_id = _process_id(question)
+        path = self._path_of(question)
+        facts: Facts = _bounded.call(
+            _bounded.in_view, process_id, look, path, *arguments, seconds=self._seconds(longest)
+        )
+        return self._owned(facts, process_id)
+
+    def _owned(self, facts: Facts, process_id: int | None) -> Facts:
+        """Add the names of owners and groups, as they are where the question was asked."""
+        if process_id not in self._accounts:
+            try:
+                self._accounts[process_id] = _evidence_accounts.Names.of(
+                    process_id, self._seconds(LOOK_SECONDS)
+                )
+            except (Unseen, _bounded.Unanswered):
+                self._accounts[process_id] = _evidence_accounts.Names()
+        self._accounts[process_id].put(facts)
+        return facts
+
     def _filled(self, text: str) -> str:
         """Put the names of canaries into a text.
 
@@ -212,8 +243,11 @@ class _Survey:
             seconds=self._seconds(LOOK_SECONDS),
         )
         if descriptors:
-            self._held.append(_media_canary.Held(who, answer["name"], *descriptors))
-        return {**answer, "leftovers_removed": left}
+            held = _media_canary.Held(who, answer["name"], *descriptors)
+            self._held.append(held)
+            status = os.fstat(held.file)
+            answer.update(uid=status.st_uid, gid=status.st_gid)
+        return self._owned({**answer, "leftovers_removed": left}, process_id)
 
     def _remove_canaries(self) -> None:
         end = max(self._deadline, time.monotonic()) + REMOVAL_SECONDS
@@ -234,15 +268,7 @@ class _Survey:
     # Files
 
     def _file(self, question: Question) -> Facts:
-        facts: Facts = _bounded.call(
-            _bounded.in_view,
-            _process_id(question),
-            _evidence_files.file,
-            self._path_of(question),
-            bool(question.get("hash")),
-            seconds=self._seconds(LOOK_SECONDS),
-        )
-        return _evidence_files.named(facts)
+        return self._seen(question, _evidence_files.file, bool(question.get("hash")))
 
     # Requests
 
@@ -263,6 +289,8 @@ class _Survey:
             for key, value in question.items()
         }
         request = _evidence_requests.Request.of(filled)
+        if request.process_id is not None:
+            _bounded.call(_evidence_requests.enter, request, seconds=self._seconds(LOOK_SECONDS))
         is_logged = bool(question.get("log"))
         if is_logged:
             logs.mark()
@@ -282,9 +310,26 @@ class _Survey:
                 together.setdefault(key, []).append((question, look))
         for group in together.values():
             looks = [look for _unused, look in group]
-            answers, components = self._asked(looks), self._components(looks)
+            closed = self._closed(looks[0])
+            if closed is None:
+                answers = self._asked(looks)
+            else:
+                answers = [{"unseen": closed} for _unused in looks]
+            if closed is not None and looks[0].process_id is not None:
+                components: list[list[Facts]] = [[] for _unused in looks]
+            else:
+                components = self._components(looks)
             for (question, _look), answer, passed in zip(group, answers, components):
-                self._answers[question["id"]] = {**answer, "components": passed}
+                facts = {**answer, "components": passed}
+                self._answers[question["id"]] = self._owned(facts, looks[0].process_id)
+
+    def _closed(self, look: _Look) -> str | None:
+        """Return why nothing can be asked as this user and in this view, or ``None``."""
+        try:
+            _bounded.call(_enter, look.who, look.process_id, seconds=self._seconds(LOOK_SECONDS))
+        except (Unseen, _bounded.Unanswered) as why:
+            return str(why)
+        return None
 
     def _attempt_look(self, question: Question) -> _Look | None:
         found: list[_Look] = []
@@ -337,7 +382,7 @@ class _Survey:
             if len(looks) == 1:
                 return [[]]
             return [passed for look in looks for passed in self._components([look])]
-        return [[_evidence_files.named(facts) for facts in passed] for passed in found]
+        return found
 
     # Trees and storage
 
@@ -345,34 +390,17 @@ class _Survey:
         limit = 2000 if question.get("limit") is None else int(question["limit"])
         seconds = 2.0 if question.get("seconds") is None else float(question["seconds"])
         seconds = max(0.0, self._seconds(min(seconds, TREE_SECONDS)))
-        facts: Facts = _bounded.call(
-            _bounded.in_view,
-            _process_id(question),
-            _evidence_trees.tree,
-            self._path_of(question),
-            limit,
-            seconds,
-            bool(question.get("deep", True)),
-            question.get("beside"),
-            seconds=seconds + LOOK_SECONDS,
-        )
-        for entry in facts["entries"]:
-            _evidence_files.named(entry)
-        return facts
+        # It looks at the clock itself, between entries.
+        longest = seconds + LOOK_SECONDS
+        is_deep, beside = bool(question.get("deep", True)), question.get("beside")
+        arguments = limit, seconds, is_deep, beside
+        return self._seen(question, _evidence_trees.tree, *arguments, longest=longest)
 
     def _storage(self, question: Question) -> Facts:
         process_id = _process_id(question)
         # A view's own mounts are no matter of this host's fstab.
         fstab = _evidence_files.read_fstab() if process_id is None else []
-        facts: Facts = _bounded.call(
-            _bounded.in_view,
-            process_id,
-            _evidence_files.storage,
-            self._path_of(question),
-            self._table(process_id),
-            fstab,
-            seconds=self._seconds(LOOK_SECONDS),
-        )
+        facts = self._seen(question, _evidence_files.storage, self._table(process_id), fstab)
         for mount in (facts, facts["fstab"]):
             if mount and mount["source"] is not None:
                 mount["source"] = _evidence_masks.source(mount["source"])
@@ -430,6 +458,12 @@ def _place(
     )
     facts.pop("content", None)
     return facts, [] if held is None else [held.directory, held.file]
+
+
+def _enter(who: _as_user.Account, process_id: int | None) -> None:
+    with contextlib.ExitStack() as stack:
+        view = None if process_id is None else stack.enter_context(_as_user.view_of(process_id))
+        _as_user.call(who, int, view=view)
 
 
 def _ask_paths(looks: t.Sequence[_Look]) -> list[Facts]:

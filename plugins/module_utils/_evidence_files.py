@@ -52,14 +52,6 @@ def looks(status: os.stat_result) -> Facts:
     }
 
 
-def named(facts: Facts) -> Facts:
-    """Add names for ids. For use outside a view, where the names are known."""
-    for key, name in (("uid", _names.user_name), ("gid", _names.group_name)):
-        if facts.get(key) is not None:
-            facts["owner" if key == "uid" else "group"] = name(facts[key])
-    return facts
-
-
 def found(path: str) -> os.stat_result | None:
     """Return what a path leads to, ``None`` when that is nothing.
 

@@ -13,6 +13,7 @@ server says meanwhile: all of which a diagnosis is about.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import hashlib
 import os
@@ -38,6 +39,8 @@ SHOWN_CHARACTERS = 600
 # 431 and its like can have thousands of lines.
 HEADERS_LIMIT = 200
 _CHUNK = bytes(65536)
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
 
 Facts = dict[str, t.Any]
 
@@ -55,7 +58,10 @@ class Request:
     :ivar body_bytes: length of a body of zero bytes, or ``None`` for none.
     :ivar expect: announces the body only, and asks whether to send it (RFC 9110, 10.1.1).
     :ivar chunked: does not announce the body's length.
-    :ivar unix_socket: asked instead of the address, where ``process_id`` sees it.
+    :ivar unix_socket: asked instead of the address.
+    :ivar process_id: asked from where this process is: in its network, or where it sees the socket.
+    :ivar proxy_protocol: says first whom it is from, as a server that listens with ``proxy_protocol``
+        wants it.
     :ivar protocol: ``http``, or ``uwsgi`` as Nginx's ``uwsgi_pass`` speaks.
     """
 
@@ -71,6 +77,7 @@ class Request:
     chunked: bool = False
     unix_socket: str | None = None
     process_id: int | None = None
+    proxy_protocol: bool = False
     protocol: str = "http"
 
     @classmethod
@@ -112,12 +119,26 @@ class Request:
             )
 
 
+def enter(request: Request) -> None:
+    """Go where the request is made from. For use in :func:`_bounded.call`.
+
+    :raises OSError: when nobody lets us.
+    :raises _as_user.AsUserError: the same.
+    """
+    if request.process_id is not None:
+        if request.unix_socket is None:
+            _join_network(request.process_id)
+        else:
+            _bounded.in_view(request.process_id, int)
+
+
 def ask(request: Request, seconds: float = TIMEOUT_SECONDS) -> Facts:
     """Make a request on a connection of its own.
 
     :return: ``status``, ``reason``, ``headers``, ``length`` and ``sha256`` of the body as far as it
         was read (``is_all``), its beginning as ``head``, whether the request was ``sent`` in full, and
         what went wrong as ``error``.
+    :raises _bounded.Unanswered: when we may not connect.
     """
     answer: Facts = {
         "status": None,
@@ -135,6 +156,8 @@ def ask(request: Request, seconds: float = TIMEOUT_SECONDS) -> Facts:
         with _connected(request, deadline) as stream:
             _exchange(request, _Connection(stream, deadline), answer)
     except (OSError, ValueError, RequestError, _bounded.Unanswered) as error:
+        if isinstance(error, _bounded.Unanswered) and error.is_forbidden:
+            raise
         answer["error"] = _words(error, request)
     return answer
 
@@ -156,6 +179,9 @@ def _words(error: Exception, request: Request) -> str:
 def _connected(request: Request, deadline: float) -> t.Iterator[socket.socket]:
     with _plain(request, deadline) as plain:
         plain.settimeout(_remaining(deadline))
+        if request.proxy_protocol:
+            # https://www.haproxy.org/download/1.8/doc/proxy-protocol.txt, before the handshake
+            plain.sendall(b"PROXY UNKNOWN\r\n")
         if not request.tls:
             yield plain
             return
@@ -173,12 +199,37 @@ def _server_name(request: Request) -> str | None:
 
 
 def _plain(request: Request, deadline: float) -> socket.socket:
+    seconds = _remaining(deadline)
     if request.unix_socket is None:
-        return socket.create_connection((request.address, request.port), _remaining(deadline))
+        if request.process_id is None:
+            return socket.create_connection((request.address, request.port), seconds)
+        descriptor = _bounded.descriptor_in_view(
+            None,
+            _connect_there,
+            *(request.process_id, request.address, request.port, seconds),
+            seconds=seconds + 1,
+        )
+        return socket.socket(fileno=descriptor)
     descriptor = _bounded.descriptor_in_view(
         request.process_id, _connect_unix, request.unix_socket, seconds=_remaining(deadline)
     )
     return socket.socket(fileno=descriptor)
+
+
+def _join_network(process_id: int) -> None:
+    there = f"/proc/{process_id}/ns/net"
+    if os.stat(there).st_ino == os.stat("/proc/self/ns/net").st_ino:
+        return
+    with open(there, "rb") as network:
+        if _libc.setns(network.fileno(), _CLONE_NEWNET) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), there)
+
+
+def _connect_there(process_id: int, address: str, port: int, seconds: float) -> int:
+    # Not in its view: the C library would load from there what looks names up.
+    _join_network(process_id)
+    return socket.create_connection((address, port), seconds).detach()
 
 
 def _connect_unix(path: str) -> int:

@@ -40,6 +40,22 @@ def open_directory() -> t.Iterator[Path]:
         yield Path(directory).resolve()
 
 
+@pytest.fixture
+def stranger(as_root: None, open_directory: Path) -> t.Iterator[int]:
+    """A process to which the open directory is a file system of its own, seen by nobody else.
+
+    What is in it is at ``/proc/PID/root``.
+    """
+    script = 'mount -t tmpfs none "$0" && echo ready && exec sleep 1000'
+    with subprocess.Popen(
+        ["unshare", "--mount", "sh", "-ec", script, open_directory], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        yield process.pid
+        process.kill()
+
+
 class Module(t.Protocol):
     def __call__(
         self, name: str, /, *, check: bool = False, **arguments: t.Any

@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import shutil
+import socket
 import subprocess
 import typing as t
 from pathlib import Path
@@ -76,3 +77,12 @@ def serving(directory: Path, http: str) -> t.Iterator[None]:
         subprocess.run([*command, "-s", "stop"], check=True, capture_output=True)
         select.select([handle], [], [], 30)
         os.close(handle)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens to, each another."""
+    with contextlib.ExitStack() as stack:
+        listeners = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _unused in range(count)
+        ]
+        return [listener.getsockname()[1] for listener in listeners]

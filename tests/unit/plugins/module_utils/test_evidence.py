@@ -285,7 +285,6 @@ def test_who_is_left_alone_removes_what_he_wrote(media: Path, visitor: _as_user.
     """The run was killed while its child wrote: nobody takes the canary over."""
     receiver, sender = socket.socketpair()
     receiver.close()
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     facts = _media_canary._place(
         visitor, str(media), _media_canary.new_name(), "x", 0o027, None, sender
     )
@@ -328,6 +327,9 @@ os.system(f"mount --make-rprivate / && mount -t tmpfs -o mode=0755 none {root}")
 os.makedirs(root + "/srv/releases/1/media")
 os.symlink("/srv/releases/1", root + "/srv/current")
 os.chown(root + "/srv/releases/1/media", 61001, 61002)
+os.mkdir(root + "/etc")
+open(root + "/etc/passwd", "w").write("app:x:61001:61001::/:/bin/sh\\nbroken\\nroot:x:0:0::/:\\n")
+open(root + "/srv/odd\\nname \\udcff", "w").close()
 os.chroot(root)
 os.chdir("/")
 os.umask(0o077)
@@ -363,7 +365,10 @@ def test_a_containers_own_files_are_asked_about(confined: int, media: Path) -> N
     )["answers"]
     canary = answers["c"]
     assert (canary["written"], canary["mode"], canary["umask"]) == (True, "0600", "0077")
-    assert (canary["owner"], canary["group"]) == ("61001", "61001")
+    # As the container names them: here 61001 is nobody, and there no group is named.
+    assert (canary["owner"], canary["group"]) == ("app", "61001")
+    assert (answers["own"]["owner"], answers["own"]["components"][0]["owner"]) == ("app", "root")
+    assert answers["other"]["blocked_by"]["owner"] == "app"
     assert answers["file"]["sha256"] == canary["sha256"]
     assert answers["file"]["realpath"] == f"/srv/releases/1/media/{canary['name']}"
     assert answers["own"]["allowed"] is True
@@ -371,7 +376,10 @@ def test_a_containers_own_files_are_asked_about(confined: int, media: Path) -> N
     components = [component["path"] for component in answers["own"]["components"]]
     assert components[:4] == ["/", "/srv", "/srv/current", "/srv/releases"]
     assert answers["own"]["components"][0]["fstype"] == "tmpfs"
-    assert answers["tree"]["files"] == 2  # the link, and the canary
+    # The link, the canary, and a name that is no text
+    assert answers["tree"]["files"] == 3
+    shown = [entry["path"] for entry in answers["tree"]["entries"]]
+    assert "/srv/odd\\nname \\xff" in shown
     assert answers["storage"]["fstype"] == "tmpfs"
     assert os.listdir(f"/proc/{confined}/root/srv/releases/1/media") == []
     assert list(media.iterdir()) == []
@@ -385,6 +393,7 @@ def test_a_process_that_is_gone_is_unseen(media: Path) -> None:
         ("paths", {"path": "/", **USER}),
         ("trees", {"path": "/"}),
         ("storage", {"path": "/"}),
+        ("requests", {"unix_socket": "/run/app.sock"}),
     ):
         assert "can't be entered" in one(kind, {**question, **gone})["unseen"]
 
@@ -402,6 +411,29 @@ def test_a_user_is_named_or_numbered(confined: int) -> None:
     for question in ({}, {"user": "no-such-user"}, {"process_id": 2**22 + 1}):
         with pytest.raises(_as_user.AsUserError):
             account(question)
+
+
+def test_a_network_of_its_own_is_asked_from_within() -> None:
+    script = (
+        "import fcntl, socket, struct\n"
+        # SIOCSIFFLAGS with IFF_UP (netdevice(7))
+        'fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh14x", b"lo", 1))\n'
+        's = socket.create_server(("127.0.0.1", 0))\n'
+        "print(s.getsockname()[1], flush=True)\n"
+        "c, _ = s.accept(); c.recv(9999)\n"
+        'c.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\ninside")\n'
+    )
+    with subprocess.Popen(
+        ["unshare", "--net", sys.executable, "-c", script], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        port = int(process.stdout.readline())
+        question = {"port": port, "process_id": process.pid}
+        assert one("requests", question)["head"] == "inside"
+    gone = one("requests", question)
+    assert "No such file or directory" in gone["unseen"]
+    # Ours is the same, which takes no rights.
+    assert "refused" in one("requests", {"port": 1, "process_id": os.getpid()})["error"]
 
 
 # Nothing else is touched
@@ -509,8 +541,34 @@ VALUES = st.one_of(
 # What would connect to others, or take its time.
 FIXED = {"address": "127.0.0.1", "port": 1, "seconds": 0.01, "directory": "/no/such/directory"}
 NAMES = st.sampled_from(
-    "host method target headers body_bytes expect chunked unix_socket process_id protocol tls log "
-    "user uid gid groups path want unwanted sample_files limit hash suffix content umask".split()
+    [
+        "host",
+        "method",
+        "target",
+        "headers",
+        "body_bytes",
+        "expect",
+        "chunked",
+        "unix_socket",
+        "process_id",
+        "protocol",
+        "proxy_protocol",
+        "tls",
+        "log",
+        "user",
+        "uid",
+        "gid",
+        "groups",
+        "path",
+        "want",
+        "unwanted",
+        "sample_files",
+        "limit",
+        "hash",
+        "suffix",
+        "content",
+        "umask",
+    ]
 )
 
 
@@ -603,7 +661,11 @@ def test_without_root_all_that_can_be_is_asked(media: Path) -> None:
                 {"id": "own", "directory": str(own), "user": "nobody"},
                 {**CANARY, "directory": str(media)},
             ],
-            "requests": [{"id": "request", "port": 1}],
+            "requests": [
+                {"id": "request", "port": 1},
+                {"id": "socket", "unix_socket": f"{media}/app.sock"},
+                {"id": "inside", "unix_socket": "/run/app.sock", "process_id": 1},
+            ],
             "paths": [
                 {"id": "mine", "path": f"{media}/a", "user": "nobody", "want": ["read"]},
                 {"id": "path", "path": f"{media}/a", **USER, "want": ["read"]},
@@ -620,9 +682,9 @@ def test_without_root_all_that_can_be_is_asked(media: Path) -> None:
     assert answers["request"]["error"]
     assert answers["open"]["exists"] is True
     assert answers["mine"]["blocked_by"]["component"] == str(media)
-    for id_ in ("canary", "path", "view"):
+    for id_ in ("canary", "path", "view", "inside"):
         assert "become: true" in answers[id_]["unseen"]
-    for id_ in ("file", "tree", "storage"):
+    for id_ in ("file", "tree", "storage", "socket"):
         assert "Permission denied. Set 'become: true'" in answers[id_]["unseen"]
     shown = [component["path"] for component in answers["path"]["components"]]
     assert shown[-2:] == [str(media), f"{media}/a"]

@@ -72,7 +72,7 @@ def test_a_header_keeps_its_attributes(name: str, value: str, shown: str) -> Non
 
 
 def test_a_mount_keeps_its_options() -> None:
-    options = "rw,username=app,password=hunter2,credentials=/etc/x,vers=3.0,uid=33".split(",")
+    options = ["rw", "username=app", "password=hunter2", "credentials=/etc/x", "vers=3.0", "uid=33"]
     shown = ",".join(_evidence_masks.mount_option(option) for option in options)
     assert shown == "rw,username=***,password=***,credentials=***,vers=3.0,uid=33"
     assert _evidence_masks.source("//app:hunter2@nas/share") == "//***@nas/share"

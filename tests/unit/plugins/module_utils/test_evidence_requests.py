@@ -7,8 +7,6 @@ import hashlib
 import os
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import typing as t
 from pathlib import Path
@@ -261,19 +259,25 @@ def test_a_body_is_only_announced(server: Server, status: int) -> None:
     assert (answer["status"], answer["sent"], answer["error"]) == (status, False, None)
 
 
-def test_a_unix_socket_is_asked_by_a_path_of_any_length(open_directory: Path) -> None:
-    deep = open_directory / ("d" * 100) / ("e" * 100)
-    deep.mkdir(parents=True)
+def unix_server(directory: Path, answer: bytes) -> Server:
     listener = socket.socket(socket.AF_UNIX)
-    os.chdir(deep)
+    before = Path.cwd()
+    os.chdir(directory)
     try:
         listener.bind("app.sock")
     finally:
-        os.chdir("/")
+        os.chdir(before)
     listener.listen()
     server = Server(listener)
-    server.answer = OK + b"Content-Length: 2\r\n\r\nhi"
+    server.answer = answer
     server.start()
+    return server
+
+
+def test_a_unix_socket_is_asked_by_a_path_of_any_length(open_directory: Path) -> None:
+    deep = open_directory / ("d" * 100) / ("e" * 100)
+    deep.mkdir(parents=True)
+    server = unix_server(deep, OK + b"Content-Length: 2\r\n\r\nhi")
     before = Path.cwd()
     answer = ask(Request.of({"unix_socket": f"{deep}/app.sock", "host": "a.example"}))
     assert Path.cwd() == before
@@ -282,24 +286,14 @@ def test_a_unix_socket_is_asked_by_a_path_of_any_length(open_directory: Path) ->
 
 
 def test_a_unix_socket_is_asked_where_a_process_sees_it(
-    as_root: None, open_directory: Path
+    stranger: int, open_directory: Path
 ) -> None:
-    script = (
-        "import socket,subprocess,sys\n"
-        'subprocess.run(["mount","-t","tmpfs","none",sys.argv[1]],check=True)\n'
-        's=socket.socket(socket.AF_UNIX);s.bind(sys.argv[1]+"/a.sock");s.listen()\n'
-        'print("ready",flush=True);c,_=s.accept();c.recv(9999)\n'
-        'c.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\ninside")\n'
-    )
-    with subprocess.Popen(
-        ["unshare", "--mount", sys.executable, "-c", script, open_directory],
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout and process.stdout.readline() == b"ready\n"
-        question = {"unix_socket": f"{open_directory}/a.sock"}
-        assert "No such file" in ask(Request.of(question))["error"]
-        answer = ask(Request.of({**question, "process_id": process.pid}))
-        assert (answer["status"], answer["head"]) == (200, "inside")
+    server = unix_server(Path(f"/proc/{stranger}/root{open_directory}"), OK + b"\r\ninside")
+    question = {"unix_socket": f"{open_directory}/app.sock"}
+    assert "No such file" in ask(Request.of(question))["error"]
+    answer = ask(Request.of({**question, "process_id": stranger}))
+    server.stop()
+    assert (answer["status"], answer["head"]) == (200, "inside")
 
 
 def test_uwsgi_is_spoken(server: Server) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-import select
-import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import typing as t
 from pathlib import Path
@@ -17,40 +18,34 @@ import yaml
 from ansible_collections.flaskworks.static_media.plugins.module_utils._certificate import SelfSigned
 from ansible_collections.flaskworks.static_media.plugins.modules import flask_evidence_info
 
+from tests.unit.roles.nginx import free_ports, serving
+
 if t.TYPE_CHECKING:
     from tests.unit.plugins.conftest import Module
 
 NGINX = """\
-pid @dir@/nginx.pid;
-error_log @dir@/error.log;
-worker_processes 1;
-user www-data;
-events {}
-http {
-    access_log off;
-    client_body_temp_path @dir@/t1; proxy_temp_path @dir@/t2; fastcgi_temp_path @dir@/t3;
-    uwsgi_temp_path @dir@/t4; scgi_temp_path @dir@/t5;
-    client_max_body_size 100k;
-    server {
-        listen 127.0.0.1:@tls@ ssl;
-        server_name other.example;
-        # Who names nobody, or another, is refused.
-        ssl_reject_handshake on;
-        ssl_certificate @dir@/a.pem;
-        ssl_certificate_key @dir@/a.pem;
-    }
-    server {
-        listen 127.0.0.1:@port@;
-        listen 127.0.0.1:@tls@ ssl;
-        server_name a.example;
-        ssl_certificate @dir@/a.pem;
-        ssl_certificate_key @dir@/a.pem;
-        add_header X-Seen $request_uri;
-        add_header X-Seen twice;
-        location /media/ { root @dir@; }
-        location /app/ { proxy_pass http://127.0.0.1:9; }
-        location = /said { default_type text/plain; return 200 $scheme; }
-    }
+client_max_body_size 100k;
+server {
+    listen 127.0.0.1:@tls@ ssl;
+    server_name other.example;
+    # Who names nobody, or another, is refused.
+    ssl_reject_handshake on;
+    ssl_certificate @dir@/a.pem;
+    ssl_certificate_key @dir@/a.pem;
+}
+server {
+    listen 127.0.0.1:@port@;
+    listen 127.0.0.1:@tls@ ssl;
+    listen 127.0.0.1:@proxied@ proxy_protocol;
+    listen 127.0.0.1:@proxied_tls@ ssl proxy_protocol;
+    server_name a.example;
+    ssl_certificate @dir@/a.pem;
+    ssl_certificate_key @dir@/a.pem;
+    add_header X-Seen $request_uri;
+    add_header X-Seen twice;
+    location /media/ { root @dir@; }
+    location /app/ { proxy_pass http://127.0.0.1:9; }
+    location = /said { default_type text/plain; return 200 $scheme; }
 }
 """
 
@@ -60,6 +55,8 @@ class Site(t.NamedTuple):
     media: Path
     port: int
     tls: int
+    proxied: int
+    proxied_tls: int
 
     def ask(self, target: str, id_: str = "r", **question: t.Any) -> dict[str, t.Any]:
         own = {"id": id_, "port": self.port, "host": "a.example", "target": target}
@@ -68,29 +65,19 @@ class Site(t.NamedTuple):
 
 @pytest.fixture(scope="module")
 def site() -> t.Iterator[Site]:
-    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if nginx is None:
-        pytest.fail("This test needs Nginx. Install the distribution's package.")
     with tempfile.TemporaryDirectory(prefix="flaskworks-") as name:
         directory = Path(name)
         directory.chmod(0o755)
         SelfSigned(f"{directory}/a.pem", ["a.example"]).apply()
-        with socket.create_server(("127.0.0.1", 0)) as one:
-            with socket.create_server(("127.0.0.1", 0)) as two:
-                ports = one.getsockname()[1], two.getsockname()[1]
+        ports = free_ports(4)
+        text = NGINX
+        for kind, port in zip(("port", "tls", "proxied", "proxied_tls"), ports, strict=True):
+            text = text.replace(f"@{kind}@", str(port))
         media = directory / "media"
         media.mkdir()
         os.chown(media, 65534, 65534)
-        conf = directory / "nginx.conf"
-        text = NGINX.replace("@dir@", name).replace("@port@", str(ports[0]))
-        conf.write_text(text.replace("@tls@", str(ports[1])))
-        command = [nginx, "-c", str(conf), "-p", name]
-        subprocess.run(command, check=True, capture_output=True)
-        handle = os.pidfd_open(int((directory / "nginx.pid").read_text()))
-        yield Site(directory, media, *ports)
-        subprocess.run([*command, "-s", "stop"], check=True, capture_output=True)
-        select.select([handle], [], [], 30)
-        os.close(handle)
+        with serving(directory, text):
+            yield Site(directory, media, *ports)
 
 
 @pytest.fixture
@@ -171,6 +158,17 @@ def test_the_host_is_named_in_the_handshake(asked: Asked, site: Site) -> None:
     assert answers["e"]["status"] == 200
 
 
+def test_a_load_balancers_word_comes_first(asked: Asked, site: Site) -> None:
+    tls = {"tls": True, "port": site.proxied_tls}
+    answers = asked(
+        site.ask("/said", "a", port=site.proxied, proxy_protocol=True),
+        site.ask("/said", "b", proxy_protocol=True, **tls),
+        site.ask("/said", "c", port=site.proxied),
+    )
+    assert [answers[id_]["head"] for id_ in "ab"] == ["http", "https"]
+    assert answers["c"]["status"] is None
+
+
 def test_conditions_and_ranges(asked: Asked, site: Site) -> None:
     content = b"0123456789" * 10
     (site.media / "a.txt").write_bytes(content)
@@ -214,6 +212,29 @@ def test_limits_are_met_before_the_body_is_sent(asked: Asked, site: Site, is_tls
     assert answers["small"]["sent"] is True
     assert answers["taken"]["sent"] is False
     assert [answer["error"] for answer in answers.values()] == [None] * 6
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_ended_in_its_midst_it_leaves_nothing(
+    tmp_path: Path, site: Site, number: signal.Signals
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        questions = {
+            "canaries": [{"id": "c", "directory": str(site.media), "user": "nobody"}],
+            "requests": [{"id": "r", "port": silent.getsockname()[1]}],
+        }
+        file = tmp_path / "arguments.json"
+        file.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {"questions": questions}}))
+        with subprocess.Popen(
+            [sys.executable, "-m", flask_evidence_info.__name__, file],
+            env={**os.environ, "PYTHONPATH": str(Path(flask_evidence_info.__file__).parents[5])},
+        ) as process:
+            stream, _unused = silent.accept()
+            with stream:
+                assert len(list(site.media.iterdir())) == 1
+                process.send_signal(number)
+                assert process.wait() == 128 + number
+    assert list(site.media.iterdir()) == []
 
 
 def test_check_mode_asks_the_rest(asked: Asked, site: Site) -> None:

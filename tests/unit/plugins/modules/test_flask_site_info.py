@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import http.server
-import os
-import select
-import shutil
 import socket
 import socketserver
-import subprocess
 import tempfile
 import threading
 import typing as t
@@ -17,63 +13,44 @@ from pathlib import Path
 import pytest
 from ansible_collections.flaskworks.static_media.plugins.module_utils._certificate import SelfSigned
 
+from tests.unit.roles.nginx import free_ports, serving
+
 if t.TYPE_CHECKING:
     from tests.unit.plugins.conftest import Module
 
 NGINX = """\
-pid @dir@/nginx.pid;
-error_log @dir@/error.log;
-worker_processes 1;
-events {}
-http {
-    access_log off;
-    client_body_temp_path @dir@/t1; proxy_temp_path @dir@/t2; fastcgi_temp_path @dir@/t3;
-    uwsgi_temp_path @dir@/t4; scgi_temp_path @dir@/t5;
-    client_max_body_size 1000;
-    server {
-        listen 127.0.0.1:@port@ ssl;
-        server_name other.example;
-        # As a host may have it whose first site is another's: who names nobody is refused.
-        ssl_reject_handshake on;
-        ssl_certificate @dir@/other.pem;
-        ssl_certificate_key @dir@/other.pem;
-    }
-    server {
-        listen 127.0.0.1:@port@ ssl;
-        server_name gallery.example;
-        ssl_certificate @dir@/gallery.pem;
-        ssl_certificate_key @dir@/gallery.pem;
-        # It passes on only what it has in full.
-        location / { proxy_pass http://127.0.0.1:9; }
-        location = /text { default_type text/plain; return 200 "ü\n"; }
-        location = /large { client_max_body_size 2000; proxy_pass http://127.0.0.1:9; }
-    }
+client_max_body_size 1000;
+server {
+    listen 127.0.0.1:@port@ ssl;
+    server_name other.example;
+    # As a host may have it whose first site is another's: who names nobody is refused.
+    ssl_reject_handshake on;
+    ssl_certificate @dir@/other.pem;
+    ssl_certificate_key @dir@/other.pem;
+}
+server {
+    listen 127.0.0.1:@port@ ssl;
+    server_name gallery.example;
+    ssl_certificate @dir@/gallery.pem;
+    ssl_certificate_key @dir@/gallery.pem;
+    # It passes on only what it has in full.
+    location / { proxy_pass http://127.0.0.1:9; }
+    location = /text { default_type text/plain; return 200 "ü\n"; }
+    location = /large { client_max_body_size 2000; proxy_pass http://127.0.0.1:9; }
 }
 """
 
 
 @pytest.fixture(scope="module")
 def site() -> t.Iterator[tuple[Path, int]]:
-    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if nginx is None:
-        pytest.fail("This test needs Nginx. Install the distribution's package.")
     with tempfile.TemporaryDirectory(prefix="flaskworks-") as name:
         directory = Path(name)
         directory.chmod(0o755)
         for known in ("other", "gallery"):
             SelfSigned(f"{directory}/{known}.pem", [f"{known}.example"]).apply()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        conf = directory / "nginx.conf"
-        conf.write_text(NGINX.replace("@dir@", name).replace("@port@", str(port)))
-        command = [nginx, "-c", str(conf), "-p", name]
-        subprocess.run(command, check=True, capture_output=True)
-        handle = os.pidfd_open(int((directory / "nginx.pid").read_text()))
-        yield directory, port
-        subprocess.run([*command, "-s", "stop"], check=True, capture_output=True)
-        select.select([handle], [], [], 30)
-        os.close(handle)
+        (port,) = free_ports(1)
+        with serving(directory, NGINX.replace("@port@", str(port))):
+            yield directory, port
 
 
 def test_each_name_is_asked_for_its_certificate(run_module: Module, site: tuple[Path, int]) -> None:
