@@ -10,16 +10,11 @@ import datetime
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
-from ansible_collections.flaskworks.static_media.plugins.action import flask_report
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _diagnosis,
     _diagnosis_report,
-    _report,
-    _report_text,
+    _report_task,
 )
-
-display = Display()
 
 HINTS = ("callable", "virtualenv", "user", "app_directory", "domains")
 
@@ -38,13 +33,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "user": {"type": "str"},
                 "app_directory": {"type": "path"},
                 "domains": {"type": "list", "elements": "str", "default": []},
-                "directory": {"type": "path", "required": True},
-                "baseline": {"type": "path"},
-                "fail_on": {"type": "str", "choices": [*_report.FAIL_ON], "default": "error"},
+                **_report_task.ARGUMENTS,
             }
         )
         variables = task_vars or {}
-        earlier = flask_report.earlier_report(arguments["baseline"])
+        # Refused before the host is asked anything.
+        earlier = _report_task.earlier(arguments["baseline"])
 
         def ask(name: str, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             answer: dict[str, t.Any] = self._execute_module(
@@ -54,20 +48,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             )
             return answer
 
-        hints = {key: arguments[key] for key in HINTS if arguments[key]}
+        found = _diagnosis.run(ask, {key: arguments[key] for key in HINTS if arguments[key]})
         host, now = variables["inventory_hostname"], datetime.datetime.now(datetime.timezone.utc)
-        paths, findings, failures = [], [], []
-        for found in _diagnosis.run(ask, hints):
-            judged = _diagnosis_report.stamped(found, host, now)
-            report, _drift = flask_report.finished(judged, earlier, arguments["baseline"])
-            files = _report.files(arguments["directory"], host, report["app"])
-            flask_report.write(report, files, arguments["fail_on"])
-            shown = [str(path) for path in (files.html, files.json, files.junit)]
-            display.display(_report_text.summary(report, shown, flask_report.width()))
-            paths.append(str(files.json))
-            findings += [finding["id"] for finding in report["findings"]]
-            if _report.fails(report, arguments["fail_on"]):
-                failures.append(_report.failure(report, shown[0]))
+        sites = []
+        for site in found:
+            judged = _diagnosis_report.stamped(site, host, now)
+            is_same = earlier is not None and (len(found) == 1 or site["app"] == earlier["app"])
+            sites.append(_report_task.publish(judged, earlier if is_same else None, arguments))
+        failures = [site.pop("msg") for site in sites if site.pop("failed", False)]
         if failures:
             result.update(failed=True, msg=" ".join(failures))
-        return {**result, "changed": False, "findings": findings, "paths": paths}
+        return {**result, "changed": False, "sites": sites}

@@ -7,29 +7,13 @@
 from __future__ import annotations
 
 import datetime
-import json
-import os
-import pathlib
-import sys
 import typing as t
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
-    _report,
-    _report_drift,
-    _report_html,
-    _report_junit,
-    _report_mask,
-    _report_text,
+    _report_task,
     _verify,
 )
-
-display = Display()
-
-# Others on the control node need not read where a host is weak; who wants less sets a umask.
-MODE = 0o640
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -52,9 +36,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "site": {"type": "dict", "required": True},
                 "storage": {"type": "dict", "required": True},
                 "responses": {"type": "list", "elements": "dict", "required": True},
-                "directory": {"type": "path", "required": True},
-                "baseline": {"type": "path"},
-                "fail_on": {"type": "str", "choices": [*_report.FAIL_ON], "default": "error"},
+                **_report_task.ARGUMENTS,
             }
         )
         if self._task.check_mode:
@@ -63,66 +45,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "changed": False,
                 "msg": "Check mode makes no requests: nothing was verified.",
             }
-        earlier = earlier_report(arguments["baseline"])
+        earlier = _report_task.earlier(arguments["baseline"])
         proof = _verify.Proof(arguments)
         proof.judge()
         host = (task_vars or {})["inventory_hostname"]
         judged = proof.report(host, datetime.datetime.now(datetime.timezone.utc))
-        report, drift = finished(judged, earlier, arguments["baseline"])
-        files = _report.files(arguments["directory"], host, report["app"])
-        write(report, files, arguments["fail_on"])
-        paths = [str(path) for path in (files.html, files.json, files.junit)]
-        display.display(_report_text.summary(report, paths, width()))
-        if _report.fails(report, arguments["fail_on"]):
-            result.update(failed=True, msg=_report.failure(report, paths[0]))
-        return {
-            **result,
-            "changed": False,
-            "findings": [found["id"] for found in report["findings"]],
-            "path": str(files.json),
-            "html_path": str(files.html),
-            "junit_path": str(files.junit),
-            "drift": drift,
-        }
-
-
-def finished(
-    judged: t.Mapping[str, t.Any], earlier: t.Mapping[str, t.Any] | None, path: str | None
-) -> tuple[dict[str, t.Any], dict[str, t.Any] | None]:
-    """Return a report as it is written: complete, without secrets, compared with an earlier one."""
-    report = _report.completed(_report_mask.masked(judged))
-    if earlier is None or path is None:
-        return report, None
-    drift = _report_mask.masked(_report_drift.compare(earlier, report, path))
-    return {**report, "drift": drift}, drift
-
-
-def write(report: t.Mapping[str, t.Any], files: _report.Files, fail_on: str) -> None:
-    """Write all forms of a report, each at once or not at all."""
-    _write(files.json, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
-    _write(files.html, _report_html.page(report))
-    _write(files.junit, _report_junit.junit(report, fail_on))
-
-
-def earlier_report(path: str | None) -> dict[str, t.Any] | None:
-    try:
-        return _report_drift.load(path) if path else None
-    except _report_drift.BaselineError as error:
-        raise AnsibleActionFail(str(error)) from error
-
-
-def width() -> int:
-    # Of a log, Ansible takes it to be 79.
-    return display.columns if sys.stdout.isatty() else _report_text.WIDEST
-
-
-def _write(path: pathlib.Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    # What a killed run left may have another mode.
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
-    # A name that is no text is written as Python's and JSON's escape, which is the same.
-    with open(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-        file.write(text)
-    os.replace(temporary, path)
+        published = _report_task.publish(judged, earlier, arguments)
+        return {**result, "changed": False, **published}

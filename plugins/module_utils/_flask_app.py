@@ -469,6 +469,8 @@ _FORM: dict[str, type] = {
     "versions": dict,
     "process": dict,
     "heeds_forwarded_prefix": bool,
+    "heeds_forwarded_proto": bool,
+    "accel_redirects": list,
 }
 
 
@@ -496,4 +498,6 @@ def assumed() -> Answer:
         "versions": {},
         "process": {},
         "heeds_forwarded_prefix": None,
+        "heeds_forwarded_proto": None,
+        "accel_redirects": [],
     }

@@ -48,7 +48,10 @@ CONFIG = (
     "USE_X_SENDFILE",
 )
 # Flask-Uploads and its successors name a destination for each set of files.
-CONFIG_PATTERN = re.compile(r"UPLOAD(?:ED_[A-Z0-9_]+|S_DEFAULT)_DEST\Z")
+# What hands files to Nginx has no fixed name, but always this word in it.
+CONFIG_PATTERN = re.compile(
+    r"UPLOAD(?:ED_[A-Z0-9_]+|S_DEFAULT)_DEST\Z|[A-Z0-9_]*ACCEL[A-Z0-9_]*(?:URL|URI|PATH|PREFIX|LOCATION|REDIRECT)\Z"
+)
 FACTORY = re.compile(r"(?:create|make|build|get|new)_(?:\w+_)?app(?:lication)?\Z|app_factory\Z")
 RULES_LIMIT = 2000
 TRACEBACK_LINES = 30
@@ -386,8 +389,8 @@ def rules_of(app: t.Any) -> list[Answer]:
     return rules[:RULES_LIMIT]
 
 
-def heeds_forwarded_prefix(served: t.Any, app: t.Any) -> bool:
-    """Whether a prefix that the proxy tells becomes part of the app's links.
+def heeds_forwarded(served: t.Any, app: t.Any) -> tuple[bool, bool]:
+    """Whether a prefix, and a scheme, that the proxy tells become part of the app's links.
 
     The served object is called as Gunicorn does, with a request that ends before any code of a view:
     https://flask.palletsprojects.com/en/stable/deploying/proxy_fix/
@@ -396,13 +399,13 @@ def heeds_forwarded_prefix(served: t.Any, app: t.Any) -> bool:
     from werkzeug.exceptions import NotFound
     from werkzeug.test import EnvironBuilder
 
-    seen: list[str] = []
+    seen: list[tuple[str, str]] = []
 
     def look(_sender: t.Any, **_unused: t.Any) -> t.NoReturn:
-        seen.append(request.script_root)
+        seen.append((request.script_root, request.scheme))
         raise NotFound
 
-    headers = [("X-Forwarded-Prefix", f"/{PROBE}")]
+    headers = [("X-Forwarded-Prefix", f"/{PROBE}"), ("X-Forwarded-Proto", "https")]
     environ = EnvironBuilder(
         path=f"/{PROBE}", headers=headers, environ_base={"REMOTE_ADDR": "127.0.0.1"}
     ).get_environ()
@@ -410,7 +413,58 @@ def heeds_forwarded_prefix(served: t.Any, app: t.Any) -> bool:
     with contextlib.suppress(Exception), request_started.connected_to(look, app):
         for _part in served(environ, lambda _status, _headers, _info=None: lambda _data: None):
             pass
-    return seen == [f"/{PROBE}"]
+    if len(seen) != 1:
+        return False, False
+    return seen[0][0] == f"/{PROBE}", seen[0][1] == "https"
+
+
+def accel_redirects(app: t.Any) -> list[Answer]:
+    """Return the endpoints whose code names X-Accel-Redirect, with the URL paths that it spells out.
+
+    The code is only read: its constants, and those of functions of its module that it names.
+    """
+    found = []
+    for endpoint, view in sorted(app.view_functions.items()):
+        constants = _constants(view)
+        if any(text.lower() == "x-accel-redirect" for text in constants):
+            paths = {text for text in constants if re.match(r"/[\w./%~+-]{0,200}\Z", text)}
+            found.append({"endpoint": endpoint, "paths": sorted(paths)})
+    return found
+
+
+def _constants(view: t.Any) -> set[str]:
+    texts: set[str] = set()
+    seen: set[int] = set()
+    # Of a class, its methods: https://flask.palletsprojects.com/en/stable/views/
+    owner = getattr(view, "view_class", None)
+    level = [view, *(vars(owner).values() if owner else ())]
+    for _unused in range(2):
+        following: list[t.Any] = []
+        for function in level:
+            function = inspect.unwrap(function) if callable(function) else function
+            code = getattr(function, "__code__", None)
+            if code is None or id(code) in seen:
+                continue
+            seen.add(id(code))
+            for name in _read(code, texts):
+                named = getattr(function, "__globals__", {}).get(name)
+                if inspect.isfunction(named):
+                    following.append(named)
+        level = following
+    return texts
+
+
+def _read(code: t.Any, texts: set[str]) -> set[str]:
+    """Add the texts of a code object, nested ones included; return the names that it uses."""
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            texts.add(constant)
+        elif isinstance(constant, tuple):
+            texts.update(each for each in constant if isinstance(each, str))
+        elif inspect.iscode(constant):
+            names |= _read(constant, texts)
+    return names
 
 
 def describe(served: t.Any, app: t.Any, warnings: list[str]) -> Answer:
@@ -420,6 +474,7 @@ def describe(served: t.Any, app: t.Any, warnings: list[str]) -> Answer:
     rules = rules_of(app)
     umask = os.umask(0)
     os.umask(umask)
+    prefix, scheme = heeds_forwarded(served, app)
     return {
         "mounts": mounts,
         "config": values,
@@ -441,7 +496,9 @@ def describe(served: t.Any, app: t.Any, warnings: list[str]) -> Answer:
             "groups": sorted(os.getgroups()),
             "umask": f"{umask:04o}",
         },
-        "heeds_forwarded_prefix": heeds_forwarded_prefix(served, app),
+        "heeds_forwarded_prefix": prefix,
+        "heeds_forwarded_proto": scheme,
+        "accel_redirects": accel_redirects(app),
     }
 
 

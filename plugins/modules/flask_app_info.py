@@ -235,6 +235,18 @@ app:
         - Null when the app was not asked.
       type: bool
       sample: true
+    heeds_forwarded_proto:
+      description:
+        - Whether the scheme in C(X-Forwarded-Proto) becomes that of the app's links, as with C(ProxyFix(x_proto=1\)).
+        - Null when the app was not asked.
+      type: bool
+      sample: true
+    accel_redirects:
+      description: Endpoints whose code names C(X-Accel-Redirect), with the URL paths that it spells out. The code is read, not run.
+      type: list
+      elements: dict
+      sample:
+        - {endpoint: download, paths: [/_protected/]}
 """
 
 import json

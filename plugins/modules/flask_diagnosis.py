@@ -71,16 +71,31 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-findings:
-  description: Ids of what is wrong. The reports say where, and how to mend it.
+sites:
+  description: For each app found, what M(flaskworks.static_media.flask_report) returns of its report.
   returned: always
   type: list
-  elements: str
-  sample: [alias-wrong-path]
-paths:
-  description: The JSON reports on the control node, one an app. The pages and JUnit files lie beside them.
-  returned: always
-  type: list
-  elements: str
-  sample: [/home/me/report/web1-gallery.json]
+  elements: dict
+  contains:
+    findings:
+      description: Ids of what is wrong. The report says where, and how to mend it.
+      type: list
+      elements: str
+      sample: [alias-wrong-path]
+    path:
+      description: The report on the control node, as JSON.
+      type: str
+      sample: /home/me/report/web1-gallery.json
+    html_path:
+      description: The report as a page.
+      type: str
+      sample: /home/me/report/web1-gallery.html
+    junit_path:
+      description: The report for CI.
+      type: str
+      sample: /home/me/report/web1-gallery.xml
+    drift:
+      description: What has changed since O(baseline), or null.
+      type: dict
+      sample: null
 """

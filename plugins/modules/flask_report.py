@@ -98,20 +98,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Judge and report
-  flaskworks.static_media.flask_report:
-    settings: "{{ __flask_verify.settings }}"
-    app_access: "{{ __flask_verify_app.paths }}"
-    nginx_access: "{{ __flask_verify_nginx.paths }}"
-    static_access: "{{ __flask_verify_static_access.paths }}"
-    canary: "{{ __flask_verify_canary }}"
-    static: "{{ __flask_verify_static }}"
-    site: "{{ __flask_verify_site }}"
-    storage: "{{ __flask_verify_storage }}"
-    responses: "{{ __flask_verify_responses.results }}"
-    directory: report
-
-- name: Tell what has changed since the release, and fail for warnings too
+- name: Judge and report, tell what has changed since the release, and fail for warnings too
   flaskworks.static_media.flask_report:
     settings: "{{ __flask_verify.settings }}"
     app_access: "{{ __flask_verify_app.paths }}"
@@ -171,7 +158,9 @@ drift:
       type: str
       sample: /home/me/release/web1-gallery.json
     findings:
-      description: Which findings are C(new), which are C(gone), and which are the C(same), by their ids and components.
+      description:
+        - Which findings are C(new), which are C(gone), and which are the C(same), by their ids and components.
+        - One whose severity is another now has what it C(was).
       type: dict
       sample: {"new": [], "gone": [], "same": []}
     checks:

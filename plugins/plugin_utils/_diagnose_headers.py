@@ -73,7 +73,13 @@ OF_FILES = (
     "content-security-policy",
     "cross-origin-resource-policy",
 )
-OF_PAGES = (*OF_FILES, "x-frame-options", "referrer-policy", "permissions-policy", "cross-origin-opener-policy")
+OF_PAGES = (
+    *OF_FILES,
+    "x-frame-options",
+    "referrer-policy",
+    "permissions-policy",
+    "cross-origin-opener-policy",
+)
 
 # What a browser runs scripts of when it opens it: https://mimesniff.spec.whatwg.org/#scriptable-mime-type
 ACTIVE_TYPE = re.compile(r"(?:text/html|text/xml|application/xml|[\w.-]+/[\w.-]+\+xml)\Z")
@@ -197,7 +203,9 @@ def _media_target(case: Case, suffix: str) -> str:
     return f"{case.media_url}x.{suffix}"
 
 
-def _served(case: Case, findings: Findings) -> t.Iterator[tuple[Response, _nginx_config.Block, str]]:
+def _served(
+    case: Case, findings: Findings
+) -> t.Iterator[tuple[Response, _nginx_config.Block, str]]:
     """Yield the files that came from Nginx, where each was configured, and what is to be shown of it."""
     keys = [mount.key for mount in case.static]
     keys += [f"{place.key}.plain" for place in _places(case)]
@@ -235,7 +243,11 @@ def _map(case: Case, variable: str) -> _nginx_config.Directive | None:
 
 def _added(level: _nginx_config.Block, name: str) -> list[_nginx_config.Directive]:
     """Return the lines that add a header here."""
-    return [one for one in level.effective("add_header") if one.args and one.args[0].lower() == name.lower()]
+    return [
+        one
+        for one in level.effective("add_header")
+        if one.args and one.args[0].lower() == name.lower()
+    ]
 
 
 def _cache_words(values: t.Iterable[str]) -> list[tuple[str, str]]:
@@ -378,9 +390,9 @@ def _cache_line(
     for directive in _added(level, "Cache-Control"):
         for value in values:
             line = _own_line(case, directive, value)
-            if line is not directive or directive.args[1:2] == [value]:
-                if _max_age([value]) > DAY or "immutable" in value:
-                    return line
+            is_kept = _max_age([value]) > DAY or "immutable" in value
+            if is_kept and (line is not directive or directive.args[1:2] == [value]):
+                return line
     expires = level.effective("expires")[-1:]
     if expires:
         return expires[0]
@@ -399,7 +411,9 @@ def _judge_errors(case: Case, findings: Findings) -> None:
         target = str(response.request["target"])
         route = case.route(target, exists=lambda _path: None)
         level = route.level if route else None
-        lines = [one for one in _added(level, "Cache-Control") if "always" in one.args] if level else []
+        lines = (
+            [one for one in _added(level, "Cache-Control") if "always" in one.args] if level else []
+        )
         if not lines or findings.explained(target):
             continue
         findings.add(
@@ -432,7 +446,9 @@ def _archives(case: Case) -> list[tuple[str, Place, str]]:
         level = _level(case, place.url + "x.css")
         if level is not None and level.value("gzip_static", "off") != "off":
             found += [(place, name) for name in [*old[:STALE_LIMIT], *other[:1]]]
-    return [(f"headers.gz.{n}", place, name) for n, (place, name) in enumerate(found)][: 2 * STALE_LIMIT]
+    return [(f"headers.gz.{n}", place, name) for n, (place, name) in enumerate(found)][
+        : 2 * STALE_LIMIT
+    ]
 
 
 def _judge_archives(case: Case, findings: Findings) -> None:
@@ -450,7 +466,9 @@ def _judge_archives(case: Case, findings: Findings) -> None:
         if why is None and age > STALE_SECONDS and not _is_same(plain, packed):
             why = f"it is {age:.0f} seconds older than {name}"
         if why is not None and not findings.explained(str(plain.request["target"])):
-            stale.append((str(archive["path"]), f"{plain}: {plain.answer.get('length')} bytes; gzip: {why}"))
+            stale.append(
+                (str(archive["path"]), f"{plain}: {plain.answer.get('length')} bytes; gzip: {why}")
+            )
     if not stale:
         return
     path, shown = stale[0]
@@ -547,9 +565,12 @@ def _note_dropped(
     outer = [
         one
         for one in (inner.effective("add_header") if inner else [])
-        if one.args and one.args[0].lower() in names and not response.all(one.args[0])
+        if one.args
+        and one.args[0].lower() in names
+        and not response.all(one.args[0])
         # Without a value there is none: it is an empty one that is dropped.
-        and one.args[1:2] not in ([], [""]) and not one.args[1].startswith("$")
+        and one.args[1:2] not in ([], [""])
+        and not one.args[1].startswith("$")
     ]
     mentioned = {one.args[0].lower() for one in own if one.args}
     outer = [one for one in outer if one.args[0].lower() not in mentioned]
@@ -603,7 +624,9 @@ def _judge_types(case: Case, findings: Findings) -> None:
         level = _level(case, target)
         if NEEDED[suffix].match(kind) or findings.explained(target) or level is None:
             continue
-        wrong.setdefault(_types_component(case, level, suffix), []).append((suffix, response, level))
+        wrong.setdefault(_types_component(case, level, suffix), []).append(
+            (suffix, response, level)
+        )
     for component, files in wrong.items():
         suffixes = sorted({suffix for suffix, _response, _level in files})
         lines = "; ".join(f"{one}: {one.first('Content-Type')}" for _suffix, one, _level in files)
@@ -736,7 +759,9 @@ def _judge_active(case: Case, findings: Findings) -> None:
         if not ACTIVE_TYPE.match(kind) or _is_harmless(response):
             continue
         location = _location(level)
-        shown.setdefault(location.component, (location, []))[1].append(f"{response}: {kind}, to be shown")
+        shown.setdefault(location.component, (location, []))[1].append(
+            f"{response}: {kind}, to be shown"
+        )
     if not shown:
         return
     # Where files of one kind have a location of their own, it is still one thing that was forgotten.
@@ -748,7 +773,8 @@ def _judge_active(case: Case, findings: Findings) -> None:
             "error",
             component,
             "an upload that is a page or a drawing with scripts runs in the site's name, with its visitors' sessions",
-            "; ".join(lines) + "; neither Content-Disposition: attachment nor a policy that stops scripts",
+            "; ".join(lines)
+            + "; neither Content-Disposition: attachment nor a policy that stops scripts",
             "Write into this location: types { image/png png; image/jpeg jpg jpeg; image/gif gif; image/webp webp; } "
             "default_type application/octet-stream; add_header X-Content-Type-Options nosniff always; "
             "add_header Content-Security-Policy \"default-src 'none'; sandbox\" always;",

@@ -51,9 +51,16 @@ VARIABLE = re.compile(r"<[^<>]*>")
 
 # What Flask and Werkzeug compare or add up as numbers, and what they join to paths:
 # https://flask.palletsprojects.com/en/stable/config/
-NUMBERS = ("MAX_CONTENT_LENGTH", "MAX_FORM_MEMORY_SIZE", "MAX_FORM_PARTS", "SEND_FILE_MAX_AGE_DEFAULT")
+NUMBERS = (
+    "MAX_CONTENT_LENGTH",
+    "MAX_FORM_MEMORY_SIZE",
+    "MAX_FORM_PARTS",
+    "SEND_FILE_MAX_AGE_DEFAULT",
+)
 NUMBER_TYPES = ("int", "float", "NoneType", "timedelta")
-TEXTS = re.compile(r"(?:UPLOAD_FOLDER|MEDIA_ROOT|MEDIA_URL|APPLICATION_ROOT|PREFERRED_URL_SCHEME|SERVER_NAME)\Z|UPLOAD(?:ED_\w+|S_DEFAULT)_DEST\Z")
+TEXTS = re.compile(
+    r"(?:UPLOAD_FOLDER|MEDIA_ROOT|MEDIA_URL|APPLICATION_ROOT|PREFERRED_URL_SCHEME|SERVER_NAME)\Z|UPLOAD(?:ED_\w+|S_DEFAULT)_DEST\Z"
+)
 NO_TEXTS = ("int", "float", "bool", "list", "tuple", "dict", "set")
 SWITCHES = ("DEBUG", "TESTING", "USE_X_SENDFILE")
 # Text that says no, which Python takes for yes.
@@ -82,7 +89,7 @@ def questions(case: Case) -> t.Iterator[dict[str, t.Any]]:
         yield _announcement(case, key, way, size)
     chunked = _chunked_trap(case)
     if chunked:
-        first, last, target = chunked
+        _first, last, target = chunked
         yield case.request(
             "limits.chunked", target, method="POST", body_bytes=last.limit + 1, chunked=True
         )
@@ -242,7 +249,9 @@ def _too_small(case: Case) -> list[Way]:
     limit = _app_limit(case)
     if limit is None:
         return _left_at_default(case)
-    ways = [(_way(case, target, method, limit), is_upload) for target, method, is_upload in _posts(case)]
+    ways = [
+        (_way(case, target, method, limit), is_upload) for target, method, is_upload in _posts(case)
+    ]
     known = [(way, is_upload) for way, is_upload in ways if way is not None]
     small = [way for way, _is_upload in known if _is_refused_by(way, limit)]
     # A form needs no limit like that of uploads. Where no name tells them apart, one that has it will do.
@@ -284,7 +293,9 @@ def _close(case: Case) -> list[Way]:
     limit = _app_limit(case)
     if limit is None or _too_small(case):
         return []
-    ways = [_way(case, target, method, limit + FORM_BYTES) for target, method, _unused in _posts(case)]
+    ways = [
+        _way(case, target, method, limit + FORM_BYTES) for target, method, _unused in _posts(case)
+    ]
     return _each_once([way for way in ways if way and limit <= way.limit < limit + FORM_BYTES])
 
 
@@ -324,7 +335,7 @@ def _announcement(case: Case, key: str, way: Way, size: int) -> dict[str, t.Any]
 
 def _is_refused(response: Response | None) -> bool:
     """Whether Nginx refused a body, also where a page of the app's says so for it."""
-    if response is None or response.status != 413 and not _says_too_large(response):
+    if response is None or (response.status != 413 and not _says_too_large(response)):
         return False
     return response.is_page_of_nginx or _says_too_large(response) or not response.by_app
 
@@ -344,7 +355,9 @@ def _judge_limits(case: Case, findings: Findings) -> None:
     for key, way, size in _announced(case):
         response = case.response(key)
         if response is None:
-            case.unseen.append(f"whether Nginx takes {size} bytes at {way.target} could not be asked")
+            case.unseen.append(
+                f"whether Nginx takes {size} bytes at {way.target} could not be asked"
+            )
         elif key == "limits.unlimited":
             if response.status == 100:
                 _find_unlimited(findings, way, response, size)
@@ -361,8 +374,10 @@ def _find_too_small(
     case: Case, findings: Findings, way: Way, response: Response, size: int
 ) -> None:
     limit = _app_limit(case)
-    written = f"client_max_body_size is {way.directive.args[0]}" if way.directive else (
-        f"no client_max_body_size is written, so it is {DEFAULT_LIMIT}"
+    written = (
+        f"client_max_body_size is {way.directive.args[0]}"
+        if way.directive
+        else (f"no client_max_body_size is written, so it is {DEFAULT_LIMIT}")
     )
     wanted = _with_room(limit if limit is not None else 16 * MIB)
     where = "here" if way.directive else "into this server block"
@@ -376,16 +391,18 @@ def _find_too_small(
             _shown(response, size),
             f"Write client_max_body_size {wanted}; {where}: a little more than the app takes, so that its own "
             "page answers. Then reload Nginx."
-            + ("" if limit is not None else " Set MAX_CONTENT_LENGTH in the app to what it should take."),
+            + (
+                ""
+                if limit is not None
+                else " Set MAX_CONTENT_LENGTH in the app to what it should take."
+            ),
             "flask_site_client_max_body_size",
         ),
         subjects=[way.target],
     )
 
 
-def _find_close(
-    findings: Findings, way: Way, response: Response, size: int, limit: int
-) -> None:
+def _find_close(findings: Findings, way: Way, response: Response, size: int, limit: int) -> None:
     findings.add(
         Finding(
             "body-limit-unordered",
@@ -486,7 +503,12 @@ def _judge_chunked(case: Case, findings: Findings) -> None:
             component,
             f"this limit counts only for bodies that announce their length; a chunked one is compared with the "
             f"{last.limit} bytes of where the request is handed on, {last.level.component}",
-            "; ".join([f"{response}, sent in chunks of together {last.limit + 1} bytes", *response.log[:1]]),
+            "; ".join(
+                [
+                    f"{response}, sent in chunks of together {last.limit + 1} bytes",
+                    *response.log[:1],
+                ]
+            ),
             "Write client_max_body_size into the server block instead of this location, and reload Nginx.",
             "flask_site_client_max_body_size",
         ),
@@ -512,7 +534,9 @@ def _temp_path(case: Case) -> str | None:
     if where is None or not where[1].is_on("proxy_request_buffering", True):
         return None
     nginx = case.nginx
-    built = re.search(r"--http-client-body-temp-path=(\S+)", str(nginx.get("build_arguments") or ""))
+    built = re.search(
+        r"--http-client-body-temp-path=(\S+)", str(nginx.get("build_arguments") or "")
+    )
     path = where[1].value("client_body_temp_path", built[1].strip("'\"") if built else "")
     return posixpath.join(str(nginx.get("prefix") or "/"), path) if path else None
 
@@ -584,8 +608,8 @@ def _mend_temp(blocked: t.Mapping[str, t.Any], path: str, user: str) -> str:
     if component.rstrip("/") != path.rstrip("/") and reason != "missing":
         return _access_faults.mend(reason, blocked, user)
     if reason == "read-only-filesystem":
-        return "Name a directory on a writable file system by client_body_temp_path, and reload Nginx."
+        return (
+            "Name a directory on a writable file system by client_body_temp_path, and reload Nginx."
+        )
     # ngx_create_paths()
-    return (
-        f"Reload Nginx (systemctl reload nginx): it makes {path}, hands it to {user} and sees to mode 0700."
-    )
+    return f"Reload Nginx (systemctl reload nginx): it makes {path}, hands it to {user} and sees to mode 0700."

@@ -35,7 +35,14 @@ Question = dict[str, t.Any]
 # What a judge of where things lie tells of, and one of links.
 OF_OTHERS = ("missing", "not-a-directory", "disk-full", "symlink-blocked")
 # Of two that stop at one component, the one that tells more.
-PRECEDENCE = ("selinux-label", "acl-mask", "read-only-filesystem", "not-traversable", "not-readable", "not-writable")
+PRECEDENCE = (
+    "selinux-label",
+    "acl-mask",
+    "read-only-filesystem",
+    "not-traversable",
+    "not-readable",
+    "not-writable",
+)
 NGINX_SAMPLES, APP_SAMPLES = 200, 50
 
 
@@ -68,15 +75,44 @@ def questions(case: Case) -> t.Iterator[Question]:
         return
     for n, each in enumerate(case.files_locations):
         if each is not case.media_location:
-            yield {"kind": "paths", "id": f"permissions.location.{n}", "path": each.directory, "want": ["traverse"], "unwanted": ["write"], "sample_files": NGINX_SAMPLES, **nginx}
+            yield {
+                "kind": "paths",
+                "id": f"permissions.location.{n}",
+                "path": each.directory,
+                "want": ["traverse"],
+                "unwanted": ["write"],
+                "sample_files": NGINX_SAMPLES,
+                **nginx,
+            }
             inside = None if case.nginx.get("container") else case.in_app(each.directory)
             if inside and case.process:
-                yield {"kind": "paths", "id": f"permissions.location.{n}.app", "path": inside, "want": [], "unwanted": ["write"], "sample_files": APP_SAMPLES, **case.app_user, **case.app_view}
+                yield {
+                    "kind": "paths",
+                    "id": f"permissions.location.{n}.app",
+                    "path": inside,
+                    "want": [],
+                    "unwanted": ["write"],
+                    "sample_files": APP_SAMPLES,
+                    **case.app_user,
+                    **case.app_view,
+                }
     if case.media_directory:
-        yield {"kind": "paths", "id": "permissions.canary", "path": f"{case.media_directory}/{{canary:{CANARY}}}", "want": ["read"], **nginx}
+        yield {
+            "kind": "paths",
+            "id": "permissions.canary",
+            "path": f"{case.media_directory}/{{canary:{CANARY}}}",
+            "want": ["read"],
+            **nginx,
+        }
         if case.nginx.get("worker_user") and not case.nginx.get("container"):
             # By name, a group that the user has joined since the workers started counts too.
-            yield {"kind": "paths", "id": "permissions.media.by-name", "path": case.media_directory, "want": ["traverse"], "user": case.nginx["worker_user"]}
+            yield {
+                "kind": "paths",
+                "id": "permissions.media.by-name",
+                "path": case.media_directory,
+                "want": ["traverse"],
+                "user": case.nginx["worker_user"],
+            }
     if case.media_url and case.media_location and case.server is not None:
         for n, path in enumerate(_suspects(case)):
             target = case.media_url + posixpath.relpath(path, _root(case, case.media_location))
@@ -98,7 +134,7 @@ def judge(case: Case, findings: Findings) -> None:
 
 
 def _stops_of_app(case: Case) -> t.Iterator[Stop]:
-    user = str((case.process or {}).get("user") or "the app")
+    user = _app_name(case)
     access, canary = case.answer("core.upload.path") or {}, case.answer(CANARY) or {}
     error = canary.get("error") or {}
     if canary.get("written"):
@@ -106,10 +142,11 @@ def _stops_of_app(case: Case) -> t.Iterator[Stop]:
         return
     stop = access.get("blocked_by")
     proof = f"a file of the app's: {error['strerror']} ({error['errno']})" if error else ""
-    if stop:
-        yield Stop(user, True, stop, proof)
-    elif error.get("component"):
-        yield Stop(user, True, error, proof)
+    facts = stop or error
+    if facts.get("component"):
+        # What is to be mended is on the host, and may stop Nginx too.
+        component = case.on_host(str(facts["component"])) or facts["component"]
+        yield Stop(user, True, {**facts, "component": component}, proof)
 
 
 def _stops_of_nginx(case: Case) -> t.Iterator[Stop]:
@@ -145,7 +182,9 @@ def _judge_stops(case: Case, stops: t.Sequence[Stop], findings: Findings) -> Non
             by_component.setdefault(stop.component, []).append(stop)
     for component, here in by_component.items():
         if not findings.explained(component):
-            findings.add(_of_component(case, here), subjects=[component, *_urls_below(case, component)])
+            findings.add(
+                _of_component(case, here), subjects=[component, *_urls_below(case, component)]
+            )
 
 
 def _urls_below(case: Case, component: str) -> t.Iterator[str]:
@@ -155,7 +194,12 @@ def _urls_below(case: Case, component: str) -> t.Iterator[str]:
 
 
 def _of_component(case: Case, stops: t.Sequence[Stop]) -> Finding:
-    stop = min(stops, key=lambda each: PRECEDENCE.index(each.reason) if each.reason in PRECEDENCE else len(PRECEDENCE))
+    stop = min(
+        stops,
+        key=lambda each: (
+            PRECEDENCE.index(each.reason) if each.reason in PRECEDENCE else len(PRECEDENCE)
+        ),
+    )
     if stop.reason == "read-only-filesystem":
         return _read_only(case, stop)
     if _is_foreign(case, stops):
@@ -168,9 +212,13 @@ def _of_component(case: Case, stops: t.Sequence[Stop]) -> Finding:
         "error",
         stop.component,
         _access_faults.message(stop.reason, users),
-        "; ".join([f"{stop.component} is {_access_faults.shown(stop.facts)}", *_acl(stop), *proofs[:2]]),
+        "; ".join(
+            [f"{stop.component} is {_access_faults.shown(stop.facts)}", *_acl(stop), *proofs[:2]]
+        ),
         fix,
-        "flask_media_root" if case.media_directory and below(case.media_directory, stop.component) else None,
+        "flask_media_root"
+        if case.media_directory and below(case.media_directory, stop.component)
+        else None,
     )
 
 
@@ -181,11 +229,21 @@ def _acl(stop: Stop) -> t.Iterator[str]:
 
 def _mend(case: Case, stop: Stop, stops: t.Sequence[Stop]) -> str:
     by_name = case.answer("permissions.media.by-name")
-    if by_name and by_name["allowed"] and not stop.is_app and case.media_directory and below(stop.component, case.media_directory):
+    if (
+        by_name
+        and by_name["allowed"]
+        and not stop.is_app
+        and case.media_directory
+        and below(stop.component, case.media_directory)
+    ):
         return f"{stop.user} is in that group, but Nginx runs since before it was: systemctl reload nginx."
     if stop.reason == "not-writable":
         return _writable(stop)
-    if stop.reason == "acl-mask" and len(stop.facts.get("acl") or []) and stop.facts.get("acl_mask") is not None:
+    if (
+        stop.reason == "acl-mask"
+        and len(stop.facts.get("acl") or [])
+        and stop.facts.get("acl_mask") is not None
+    ):
         return _access_faults.mend(stop.reason, stop.facts, stop.user)
     texts = [_access_faults.mend(each.reason, each.facts, each.user) for each in stops]
     return " ".join(dict.fromkeys(texts))
@@ -199,6 +257,12 @@ def _writable(stop: Stop) -> str:
     return f"Let {stop.user} write there, and nobody else: chown {stop.user} {component}, and see that the mode has u+w."
 
 
+def _app_name(case: Case) -> str:
+    process = case.process or {}
+    name = str(process.get("user") or "the app")
+    return f"uid {name} (the app)" if name.isdigit() else name
+
+
 def _nginx_name(case: Case) -> str:
     return str(case.nginx.get("worker_user") or f"uid {case.nginx.get('worker_uid')}")
 
@@ -210,12 +274,15 @@ def _is_foreign(case: Case, stops: t.Sequence[Stop]) -> bool:
     """Whether uploads are somebody's who isn't the app, and it is stopped by that."""
     stop = next((each for each in stops if each.is_app), None)
     uid = (case.process or {}).get("uid")
-    roots = [upload.path for upload in case.uploads] + [posixpath.normpath(_upload_real(case))]
+    roots = [case.on_host(path) for path in (*(upload.path for upload in case.uploads), _upload_real(case))]
     owner = (stop.facts if stop else {}).get("uid")
     if stop is None or owner is None or uid is None or stop.component not in roots:
         return False
     mode = int(str(stop.facts.get("mode") or "0"), 8)
-    in_group = stop.facts.get("gid") in {(case.process or {}).get("gid"), *((case.process or {}).get("groups") or [])}
+    in_group = stop.facts.get("gid") in {
+        (case.process or {}).get("gid"),
+        *((case.process or {}).get("groups") or []),
+    }
     # Where the group is the app's and may write, the owner is no matter.
     return owner != uid and not (in_group and mode & 0o020) and bool(mode & 0o200)
 
@@ -225,17 +292,25 @@ def _foreign(case: Case, stops: t.Sequence[Stop]) -> Finding:
     process, facts = case.process or {}, stop.facts
     runs = f"{process.get('user')} (uid {process.get('uid')})"
     container = case.container
-    where = case.on_host(stop.component) or stop.component
-    fix = f"Give the uploads to the app's user, those of the former owner only: chown -R --from={facts['uid']} {process.get('uid')} {shlex.quote(where)}."
+    fix = f"Give the uploads to the app's user, those of the former owner only: chown -R --from={facts['uid']} {process.get('uid')} {shlex.quote(stop.component)}."
     if container:
-        fix += f" Or run the container by the id that owns them: user: \"{facts['uid']}:{facts['gid']}\"." if facts["uid"] else ""
+        fix += (
+            f' Or run the container by the id that owns them: user: "{facts["uid"]}:{facts["gid"]}".'
+            if facts["uid"]
+            else ""
+        )
     return Finding(
         "owner-id-mismatch",
         "error",
         stop.component,
         f"it is {facts.get('owner')}'s (uid {facts['uid']}), and the app runs as {runs}"
         + (f" in {container['name']}: names don't count there, ids do" if container else ""),
-        "; ".join([f"{stop.component} is {_access_faults.shown(facts)}", *([stop.proof] if stop.proof else [])]),
+        "; ".join(
+            [
+                f"{stop.component} is {_access_faults.shown(facts)}",
+                *([stop.proof] if stop.proof else []),
+            ]
+        ),
         fix,
         "flask_media_root",
     )
@@ -255,12 +330,22 @@ def _read_only(case: Case, stop: Stop) -> Finding:
     properties = (case.process or {}).get("unit_properties") or {}
     path = shlex.quote(stop.component)
     if container:
-        mount = case.mount_of(stop.component)
-        component, why = str(container["name"]), f"{mount['target'] if mount else 'its own layer'} is mounted read-only in it"
+        mount = case.mount_of(case.upload.path) if case.upload else None
+        component, why = (
+            str(container["name"]),
+            f"{mount['target'] if mount else 'its own layer'} is mounted read-only in it",
+        )
         fix = "Take :ro from that mount in the app's service; Nginx's may keep it."
     elif unit and not host.get("read_only"):
-        said = [f"{name}={properties[name]}" for name in ("ProtectSystem", "ProtectHome", "ReadOnlyPaths", "ReadWritePaths") if properties.get(name)]
-        component, why = str(unit), f"{unit} has its own view: {' '.join(said) or 'read-only paths'}"
+        said = [
+            f"{name}={properties[name]}"
+            for name in ("ProtectSystem", "ProtectHome", "ReadOnlyPaths", "ReadWritePaths")
+            if properties.get(name)
+        ]
+        component, why = (
+            str(unit),
+            f"{unit} has its own view: {' '.join(said) or 'read-only paths'}",
+        )
         # systemd.exec(5), ReadWritePaths=
         fix = f"Write ReadWritePaths={stop.component} into [Service] of the unit (systemctl edit {unit}), then systemctl daemon-reload and restart it."
     else:
@@ -274,7 +359,7 @@ def _read_only(case: Case, stop: Stop) -> Finding:
         f"{stop.user} can't write to {path}: for it the file system is read-only",
         "; ".join([why, *([stop.proof] if stop.proof else [])]),
         fix,
-        "flask_app_service" if False else None,
+        "flask_media_root" if component == unit else None,
     )
 
 
@@ -289,7 +374,11 @@ def _judge_umask(case: Case, findings: Findings) -> int:
     canary, access = case.answer(CANARY) or {}, case.answer("permissions.canary") or {}
     response = case.response("core.media")
     stop = access.get("blocked_by")
-    if not canary.get("written") or not stop or posixpath.basename(stop["component"]) != canary["name"]:
+    if (
+        not canary.get("written")
+        or not stop
+        or posixpath.basename(stop["component"]) != canary["name"]
+    ):
         return 0
     if stop["reason"] in OF_OTHERS or (response and response.status == 200 and response.by_nginx):
         return 0
@@ -300,7 +389,11 @@ def _judge_umask(case: Case, findings: Findings) -> int:
     user = _nginx_name(case)
     process = case.process or {}
     if umask & bit:
-        component = (case.container or {}).get("name") or process.get("unit") or f"process {process.get('pid')}"
+        component = (
+            (case.container or {}).get("name")
+            or process.get("unit")
+            or f"process {process.get('pid')}"
+        )
         wanted = f"{umask & ~(bit | bit << 2 & 0o050):04o}"
         findings.add(
             Finding(
@@ -321,7 +414,10 @@ def _judge_umask(case: Case, findings: Findings) -> int:
     if stop["reason"] == "acl-mask":
         reason, why = "acl-mask", "the mask of its ACL takes what its entry would give"
     else:
-        reason, why = "not-readable", f"what the app makes there has the group {stop.get('group')}, in which {user} is not"
+        reason, why = (
+            "not-readable",
+            f"what the app makes there has the group {stop.get('group')}, in which {user} is not",
+        )
     findings.add(
         Finding(
             reason,
@@ -349,7 +445,9 @@ def _reading_bit(case: Case) -> int:
 # Samples of what is there
 
 
-def _judge_samples(case: Case, n: int, location: FilesLocation, umask: int, findings: Findings) -> None:
+def _judge_samples(
+    case: Case, n: int, location: FilesLocation, umask: int, findings: Findings
+) -> None:
     answer = _access(case, n, location)
     samples = (answer or {}).get("samples") or {}
     is_media = location is case.media_location
@@ -360,14 +458,23 @@ def _judge_samples(case: Case, n: int, location: FilesLocation, umask: int, find
         and not findings.explained(sample["component"])
         and not (is_media and umask and _is_by_umask(case, sample, umask))
     ]
-    if not answer or not answer.get("allowed") or not unreadable or _is_contradicted(case, location):
+    if (
+        not answer
+        or not answer.get("allowed")
+        or not unreadable
+        or _is_contradicted(case, location)
+    ):
         return
     by_id: dict[str, list[Answer]] = {}
     for sample in unreadable:
         by_id.setdefault(_id_of_sample(case, sample, is_media), []).append(sample)
     user = _nginx_name(case)
     for finding, wrong in by_id.items():
-        count = samples["unreadable_count"] if len(by_id) == 1 and len(wrong) == len(samples["unreadable"]) else len(wrong)
+        count = (
+            samples["unreadable_count"]
+            if len(by_id) == 1 and len(wrong) == len(samples["unreadable"])
+            else len(wrong)
+        )
         is_all = count > 1 and count == samples["checked"]
         components = list(dict.fromkeys(sample["component"] for sample in wrong))
         component = str(answer["path"]) if is_all and len(components) > 1 else components[0]
@@ -377,8 +484,18 @@ def _judge_samples(case: Case, n: int, location: FilesLocation, umask: int, find
                 finding,
                 "error",
                 component,
-                f"{user} can't {what} it" + (f", nor {count - 1} more of the {samples['checked']} files looked at" if count > 1 and len(components) > 1 else ""),
-                "; ".join([f"{components[0]}: {_access_faults.shown(wrong[0])}", *([_proof_of_sample(case, wrong[0])])]).rstrip("; "),
+                f"{user} can't {what} it"
+                + (
+                    f", nor {count - 1} more of the {samples['checked']} files looked at"
+                    if count > 1 and len(components) > 1
+                    else ""
+                ),
+                "; ".join(
+                    [
+                        f"{components[0]}: {_access_faults.shown(wrong[0])}",
+                        *([_proof_of_sample(case, wrong[0])]),
+                    ]
+                ).rstrip("; "),
                 _mend_of_sample(case, wrong[0], finding, is_media),
                 "flask_media_repair" if is_media else "flask_static_root",
             ),
@@ -424,7 +541,11 @@ def _suspects(case: Case) -> list[str]:
         mode = int(entry["mode"], 8)
         is_own = entry["uid"] == case.nginx.get("worker_uid")
         bit = 0o400 if is_own else 0o040 if entry["gid"] in groups else 0o004
-        is_shown = location is not None and below(_root(case, location), entry["path"]) and "/." not in entry["path"]
+        is_shown = (
+            location is not None
+            and below(_root(case, location), entry["path"])
+            and "/." not in entry["path"]
+        )
         if entry["type"] == "file" and is_shown and not mode & bit:
             found.append(str(entry["path"]))
     return found[:3]
@@ -473,7 +594,9 @@ def _judge_media_modes(case: Case, findings: Findings) -> None:
                 "error",
                 component,
                 "every user of the host can write it, and so put files into what Nginx serves",
-                f"{component}: mode {directory.get('mode')}" if mode & 0o002 else f"{counts.get('world_writable')} such, as {open_paths[0]}",
+                f"{component}: mode {directory.get('mode')}"
+                if mode & 0o002
+                else f"{counts.get('world_writable')} such, as {open_paths[0]}",
                 f"Leave only the app the right to write: chmod -R o-w {shlex.quote(component)}; os.umask(0) and modes of 0o777 or 0o666 in the app's code have to go.",
                 "flask_media_repair",
             ),
@@ -497,7 +620,11 @@ def _judge_media_modes(case: Case, findings: Findings) -> None:
             )
         )
     if _is_same_user(case) and process.get("uid") and case.media_location:
-        component = str((case.container or {}).get("name") or process.get("unit") or f"process {process.get('pid')}")
+        component = str(
+            (case.container or {}).get("name")
+            or process.get("unit")
+            or f"process {process.get('pid')}"
+        )
         findings.add(
             Finding(
                 "media-writable-by-nginx",
@@ -542,7 +669,10 @@ def _judge_writable_static(case: Case, findings: Findings) -> None:
     named: list[str] = []
     uid = (case.process or {}).get("uid")
     for n, each in enumerate(case.files_locations):
-        for key, who in ((f"permissions.location.{n}.app", "app"), (f"permissions.location.{n}", "nginx")):
+        for key, who in (
+            (f"permissions.location.{n}.app", "app"),
+            (f"permissions.location.{n}", "nginx"),
+        ):
             user = str((case.process or {}).get("user")) if who == "app" else _nginx_name(case)
             # Root can write everything: that it runs as root is another matter.
             is_root_user = (uid if who == "app" else case.nginx.get("worker_uid")) == 0
@@ -551,8 +681,18 @@ def _judge_writable_static(case: Case, findings: Findings) -> None:
                 continue
             is_root = "write" in (answer.get("granted") or [])
             granted = list((answer.get("samples") or {}).get("granted") or [])
-            component = each.directory if is_root else _common([s["path"] for s in granted]) if granted else ""
-            if not component or any(below(name, component) for name in named) or findings.explained(component):
+            component = (
+                each.directory
+                if is_root
+                else _common([s["path"] for s in granted])
+                if granted
+                else ""
+            )
+            if (
+                not component
+                or any(below(name, component) for name in named)
+                or findings.explained(component)
+            ):
                 continue
             named.append(component)
             facts = answer if is_root else granted[0]
@@ -572,7 +712,10 @@ def _judge_writable_static(case: Case, findings: Findings) -> None:
 def _is_static(case: Case, location: FilesLocation) -> bool:
     """Whether a location is that of static files, and so nothing the app writes."""
     roots = [case.on_host(upload.path) for upload in case.uploads]
-    if any(root and (below(location.directory, root) or below(root, location.directory)) for root in roots):
+    if any(
+        root and (below(location.directory, root) or below(root, location.directory))
+        for root in roots
+    ):
         return False
     return any(case.location_of(mount.url) is location for mount in case.static)
 

@@ -107,8 +107,14 @@ def _judge_names(case: Case, findings: Findings) -> None:
                 "error",
                 server.component,
                 f"no server block answers to {name}"
-                + (f"; this one has {near[0]}" if near else f"; this one has {' '.join(server.names) or 'no name'}"),
-                f"asked for Host: {name}: {response}" if response else f"server_name {' '.join(server.names)}",
+                + (
+                    f"; this one has {near[0]}"
+                    if near
+                    else f"; this one has {' '.join(server.names) or 'no name'}"
+                ),
+                f"asked for Host: {name}: {response}"
+                if response
+                else f"server_name {' '.join(server.names)}",
                 f"Write server_name {name}; in this server block.",
                 "flask_site_domains",
             )
@@ -127,7 +133,8 @@ def _judge_app(case: Case, findings: Findings) -> None:
             "app-not-answering",
             "error",
             ways[0].directive.component if ways else str(through.request["target"]),
-            f"Nginx leads to {leads}, where no app answers" + (f"; it listens at {listens}" if listens else ""),
+            f"Nginx leads to {leads}, where no app answers"
+            + (f"; it listens at {listens}" if listens else ""),
             "; ".join([str(through), *through.log[:2]]),
             "Start the app's service and read its log; or write the address it listens at into this line.",
         ),

@@ -41,7 +41,9 @@ PACKAGES = re.compile(r"(.*/(?:site|dist)-packages)(?:/|\Z)")
 # Docker names a volume so that nobody has named.
 ANONYMOUS = re.compile(r"[0-9a-f]{64}\Z")
 # Nobody requests what others are made of, so it need not be published.
-SOURCES = re.compile(r"(?:^|/)(?:node_modules|__pycache__|src)/|\.(?:scss|sass|less|styl|ts|tsx|jsx|vue|py|pyc|map|md|orig|bak|psd)\Z")
+SOURCES = re.compile(
+    r"(?:^|/)(?:node_modules|__pycache__|src)/|\.(?:scss|sass|less|styl|ts|tsx|jsx|vue|py|pyc|map|md|orig|bak|psd)\Z"
+)
 ANCESTORS = 5
 MOVE = "Set {key} to a directory of its own outside of all that a deploy replaces, such as /var/www/APP/media, and move the uploads there"
 
@@ -52,12 +54,22 @@ def questions(case: Case) -> t.Iterator[Question]:
         yield {"kind": "files", "id": f"storage.code.{n}", "path": path, **case.app_view}
     for n, upload in enumerate(case.uploads):
         if case.app_view:
-            yield {"kind": "storage", "id": f"storage.upload.{n}.view", "path": upload.path, **case.app_view}
+            yield {
+                "kind": "storage",
+                "id": f"storage.upload.{n}.view",
+                "path": upload.path,
+                **case.app_view,
+            }
         host = case.on_host(upload.path)
         if host:
             yield {"kind": "storage", "id": f"storage.upload.{n}", "path": host}
         for m, ancestor in enumerate(_ancestors(_real(case, n, upload))):
-            yield {"kind": "files", "id": f"storage.upload.{n}.git.{m}", "path": f"{ancestor}/.git", **case.app_view}
+            yield {
+                "kind": "files",
+                "id": f"storage.upload.{n}.git.{m}",
+                "path": f"{ancestor}/.git",
+                **case.app_view,
+            }
     for n, each in enumerate(case.files_locations):
         if not case.nginx.get("container"):
             yield {"kind": "storage", "id": f"storage.location.{n}", "path": each.directory}
@@ -69,7 +81,14 @@ def questions(case: Case) -> t.Iterator[Question]:
         yield {"kind": "files", "id": "storage.served-canary", "path": inside, **case.nginx_view}
     if case.upload and case.process:
         parent = posixpath.dirname(case.upload.path)
-        yield {"kind": "paths", "id": "storage.upload.parent", "path": parent, "want": ["traverse", "write"], **case.app_user, **case.app_view}
+        yield {
+            "kind": "paths",
+            "id": "storage.upload.parent",
+            "path": parent,
+            "want": ["traverse", "write"],
+            **case.app_user,
+            **case.app_view,
+        }
     for mount in case.static:
         yield from _questions_of_static(case, mount)
 
@@ -77,6 +96,7 @@ def questions(case: Case) -> t.Iterator[Question]:
 def judge(case: Case, findings: Findings) -> None:
     """Find what keeps files from being where they are looked for, or from staying there."""
     _judge_mounts(case, findings)
+    _judge_room(case, findings)
     for n, upload in enumerate(case.uploads):
         if findings.explained(upload.path):
             continue
@@ -87,12 +107,19 @@ def judge(case: Case, findings: Findings) -> None:
             or _in_release(case, n, upload)
         )
         if found:
-            subjects = [upload.path, *([case.media_url] if found.id == "upload-folder-relative" and case.media_url else [])]
+            subjects = [
+                upload.path,
+                *(
+                    [case.media_url]
+                    if found.id == "upload-folder-relative" and case.media_url
+                    else []
+                ),
+            ]
             findings.add(found, subjects=subjects if found.severity == "error" else ())
     _judge_shared_locations(case, findings)
-    _judge_room(case, findings)
     _judge_media(case, findings)
-    for mount in case.static:
+    # The outer directories first: what is missing with them is no fault of its own.
+    for mount in sorted(case.static, key=lambda mount: len(_directory_of(case, mount))):
         _judge_static(case, mount, findings)
 
 
@@ -103,7 +130,13 @@ def _judge_mounts(case: Case, findings: Findings) -> None:
     for answer in _storages(case):
         entry = answer.get("fstab")
         if entry:
-            _add_unmounted(case, entry["mount_point"], f"/etc/fstab has {entry['source']} for it", answer, findings)
+            _add_unmounted(
+                case,
+                entry["mount_point"],
+                f"/etc/fstab has {entry['source']} for it",
+                answer,
+                findings,
+            )
     for n, point in enumerate(_mount_points(case)):
         unit = case.answer(f"storage.unit.{n}")
         mounted = {answer.get("mount_point") for answer in _storages(case)}
@@ -120,7 +153,12 @@ def _add_unmounted(case: Case, point: str, why: str, answer: Answer, findings: F
             "error",
             point,
             f"nothing is mounted there, so the {what} are not there either",
-            why + (f", and it lies on {answer['mount_point']} ({answer['source']})" if answer.get("mount_point") else ""),
+            why
+            + (
+                f", and it lies on {answer['mount_point']} ({answer['source']})"
+                if answer.get("mount_point")
+                else ""
+            ),
             f"Attach what is to be mounted there if it is gone, then: mount {point}. Move away first what was "
             "written below that path meanwhile, and let the app's unit have RequiresMountsFor= with it.",
             "flask_media_mount",
@@ -164,7 +202,8 @@ def _relative(case: Case, upload: Upload) -> Finding | None:
         "error" if differs else "warning",
         upload.key,
         f"{upload.key} is a relative path: file.save() writes to {upload.path}, by the working directory, and "
-        f"send_from_directory() reads {read}, by the app's own" + ("" if differs else "; now both are one, by chance"),
+        f"send_from_directory() reads {read}, by the app's own"
+        + ("" if differs else "; now both are one, by chance"),
         f"{upload.key} = {upload.written!r}; the process works in {(case.process or {}).get('cwd')}",
         f"Write the whole path, {upload.key} = {case.media_directory or '/var/www/APP/media'!r}, and move the "
         "uploads there.",
@@ -182,7 +221,11 @@ def _ephemeral(case: Case, n: int, upload: Upload) -> Finding | None:
     unit = str((case.process or {}).get("unit") or "")
     if place:
         # DynamicUser= implies PrivateTmp= (systemd.exec(5)).
-        private = unit and place in ("/tmp", "/var/tmp") and (_is_on(case, "PrivateTmp") or _is_on(case, "DynamicUser"))
+        private = (
+            unit
+            and place in ("/tmp", "/var/tmp")
+            and (_is_on(case, "PrivateTmp") or _is_on(case, "DynamicUser"))
+        )
         why = (
             f"{place} is {unit}'s own (PrivateTmp=), unseen by Nginx, and removed when that stops"
             if private
@@ -197,13 +240,16 @@ def _ephemeral(case: Case, n: int, upload: Upload) -> Finding | None:
         "error",
         upload.key if place else str(view["mount_point"]),
         f"uploads do not last: {why}",
-        f"{upload.key} = {upload.written!r}" + (f", in truth {real}" if real != upload.path else ""),
+        f"{upload.key} = {upload.written!r}"
+        + (f", in truth {real}" if real != upload.path else ""),
         MOVE.format(key=upload.key) + ".",
         "flask_media_root",
     )
 
 
-def _ephemeral_in_container(container: Answer, mount: Answer | None, upload: Upload) -> Finding | None:
+def _ephemeral_in_container(
+    container: Answer, mount: Answer | None, upload: Upload
+) -> Finding | None:
     name = container["name"]
     fix = f"Mount a named volume or a directory of the host there (-v media:{upload.path}), and copy the uploads out before the container is replaced: docker cp {name}:{upload.path} ."
     if mount is None:
@@ -224,7 +270,9 @@ def _ephemeral_in_container(container: Answer, mount: Answer | None, upload: Upl
         )
     else:
         return None
-    return Finding("media-ephemeral", "error", str(name), message, evidence, fix, "flask_media_root")
+    return Finding(
+        "media-ephemeral", "error", str(name), message, evidence, fix, "flask_media_root"
+    )
 
 
 def _mounts(container: Answer) -> str:
@@ -239,7 +287,12 @@ def _shared(case: Case, n: int, upload: Upload) -> Finding | None:
     host = case.on_host(real)
     for mount in case.static:
         location = case.location_of(mount.url)
-        if host and location and not case.nginx.get("container") and overlap(host, _served(case, location)):
+        if (
+            host
+            and location
+            and not case.nginx.get("container")
+            and overlap(host, _served(case, location))
+        ):
             return _shared_finding(upload, host, _served(case, location), mount.url)
     return None
 
@@ -303,12 +356,17 @@ def _in_release(case: Case, n: int, upload: Upload) -> Finding | None:
     )
 
 
-def _replaced(case: Case, n: int, upload: Upload, real: str, code: t.Mapping[str, str]) -> tuple[str, str, str] | None:
+def _replaced(
+    case: Case, n: int, upload: Upload, real: str, code: t.Mapping[str, str]
+) -> tuple[str, str, str] | None:
     """Return what a deploy replaces with the uploads in it: directory, what it is, how bad that is."""
     root, virtualenv = code.get("root", ""), code.get("virtualenv", "")
     if virtualenv and below(virtualenv, real):
         return virtualenv, "the virtualenv", "error"
-    for pattern, what in ((PACKAGES, "the installed packages"), (RELEASE, "one release of the app")):
+    for pattern, what in (
+        (PACKAGES, "the installed packages"),
+        (RELEASE, "one release of the app"),
+    ):
         match = pattern.match(real)
         if match:
             return match[1], what, "error"
@@ -339,7 +397,10 @@ def _links(answer: Answer | None) -> t.Iterator[tuple[str, str]]:
     for component in (answer or {}).get("components") or []:
         if component.get("link"):
             path = component["path"]
-            yield path, posixpath.normpath(posixpath.join(posixpath.dirname(path), component["link"]))
+            yield (
+                path,
+                posixpath.normpath(posixpath.join(posixpath.dirname(path), component["link"])),
+            )
 
 
 # Room
@@ -361,7 +422,12 @@ def _judge_room(case: Case, findings: Findings) -> None:
                 "disk-full",
                 "error",
                 point,
-                "no upload fits there any more" + (": a quota is used up" if is_full and not empty and error.get("errno") == "EDQUOT" else ""),
+                "no upload fits there any more"
+                + (
+                    ": a quota is used up"
+                    if is_full and not empty and error.get("errno") == "EDQUOT"
+                    else ""
+                ),
                 _room(room) + tried,
                 "Make room or enlarge it, and find out what fills it: uploads on a file system of their own don't "
                 "fill the system's, nor it theirs.",
@@ -375,7 +441,9 @@ def _room(room: Answer) -> str:
     if room.get("free_bytes") is None:
         return "nothing is known of its room"
     text = f"{room['free_bytes']} of {room['size_bytes']} bytes free"
-    return text + (f", {room['free_inodes']} of {room['inodes']} inodes" if room.get("inodes") else "")
+    return text + (
+        f", {room['free_inodes']} of {room['inodes']} inodes" if room.get("inodes") else ""
+    )
 
 
 # Whether both mean one directory
@@ -386,7 +454,11 @@ def _judge_media(case: Case, findings: Findings) -> None:
     if upload is None or findings.explained(upload.path):
         return
     directory = case.answer("core.upload.0.directory")
-    served = case.answer(f"core.location.{case.files_locations.index(location)}.directory") if location else None
+    served = (
+        case.answer(f"core.location.{case.files_locations.index(location)}.directory")
+        if location
+        else None
+    )
     if directory is None:
         return
     is_served = location is not None and served is not None and served["exists"]
@@ -409,7 +481,9 @@ def _is_mismatch(case: Case) -> bool:
     canary, inside = case.answer(CANARY) or {}, case.answer("storage.served-canary")
     response = case.response("core.media")
     is_sent = response is not None and response.status == 200
-    return bool(canary.get("written")) and inside is not None and not inside["exists"] and not is_sent
+    return (
+        bool(canary.get("written")) and inside is not None and not inside["exists"] and not is_sent
+    )
 
 
 def _are_apart(case: Case, location: FilesLocation) -> bool:
@@ -427,15 +501,22 @@ def _are_apart(case: Case, location: FilesLocation) -> bool:
 def _add_mismatch(case: Case, upload: Upload, evidence: str, findings: Findings) -> None:
     location = case.media_location
     assert location is not None
+    container, source = case.container, case.on_host(upload.path)
+    if container and source:
+        # What the app calls it is a matter of the container's mounts.
+        component, saved = str(container["name"]), f"{upload.path}, which is {source} on the host"
+        fix = f"mount {location.directory} at {upload.path} in the container, and copy what is in {source} there"
+    else:
+        component, saved = upload.key, upload.path
+        fix = f"set {upload.key} to {location.directory}, and copy what is in {upload.path} there"
     findings.add(
         Finding(
             "upload-folder-mismatch",
             "error",
-            upload.key,
-            f"the app saves uploads in {upload.path}, and Nginx serves {location.url} from {location.directory}",
+            component,
+            f"the app saves uploads in {saved}, and Nginx serves {location.url} from {location.directory}",
             evidence,
-            f"Make both one directory: set {upload.key} to {location.directory}, and copy what is in {upload.path} "
-            "there; or write the app's directory into that location.",
+            f"Make both one directory: {fix}; or write the app's directory into that location.",
             "flask_media_root",
         ),
         subjects=[upload.path, *([case.media_url] if case.media_url else [])],
@@ -458,7 +539,11 @@ def _add_missing(case: Case, upload: Upload, findings: Findings) -> None:
             "warning" if makes_it else "error",
             component,
             "the directory of uploads isn't there"
-            + (", unless the app makes it with the first upload" if makes_it else f", and {user} may not make it"),
+            + (
+                ", unless the app makes it with the first upload"
+                if makes_it
+                else f", and {user} may not make it"
+            ),
             f"{upload.key} = {upload.written!r}",
             f"Make it, writable for {user} and readable for Nginx: install -d -o {user} -g {case.nginx.get('worker_user') or 'www-data'} -m 2750 {upload.path}. "
             "If a deploy has removed it, restore the uploads from a backup first.",
@@ -478,18 +563,32 @@ def _questions_of_static(case: Case, mount: StaticMount) -> t.Iterator[Question]
     directory = _directory_answer(case, location)
     if directory and not directory["exists"]:
         parent = posixpath.dirname(location.directory)
-        yield {"kind": "trees", "id": f"storage.{mount.key}.parent", "path": parent, "limit": 2000, "seconds": 2.0, **case.nginx_view}
+        yield {
+            "kind": "trees",
+            "id": f"storage.{mount.key}.parent",
+            "path": parent,
+            "limit": 2000,
+            "seconds": 2.0,
+            **case.nginx_view,
+        }
         yield case.request(f"storage.{mount.key}.missing", mount.url + (case.sample(mount) or ""))
         return
     lacking = _lacking(case, mount, location)
     if lacking:
-        yield case.request(f"storage.{mount.key}.missing", mount.url + _diagnosis_case.quoted(lacking[0]))
+        yield case.request(
+            f"storage.{mount.key}.missing", mount.url + _diagnosis_case.quoted(lacking[0])
+        )
 
 
 def _judge_static(case: Case, mount: StaticMount, findings: Findings) -> None:
     location = case.location_of(mount.url)
     response = case.response(f"storage.{mount.key}.missing")
-    if location is None or response is None or findings.explained(location.directory) or findings.explained(mount.url):
+    if (
+        location is None
+        or response is None
+        or findings.explained(location.directory)
+        or findings.explained(mount.url)
+    ):
         return
     if response.status == 200 or response.by_app:
         # Whoever serves it in the place of Nginx, it is there.
@@ -499,10 +598,17 @@ def _judge_static(case: Case, mount: StaticMount, findings: Findings) -> None:
         sample = case.sample(mount)
         if location.directory != mount.folder and _is_elsewhere(case, mount, location, sample):
             return
-        component, what = location.directory, f"the directory that {mount.url} is served from isn't there"
+        component, what = (
+            location.directory,
+            f"the directory that {mount.url} is served from isn't there",
+        )
     else:
         lacking = _lacking(case, mount, location)
-        component = _first_absent(case, location, [_inside(mount, location, name) for name in lacking])
+        if not lacking:
+            return
+        component = _first_absent(
+            case, location, [_inside(mount, location, name) for name in lacking]
+        )
         what = f"{len(lacking)} of the app's static files are not where Nginx serves them from: {', '.join(lacking[:3])}"
     findings.add(
         Finding(
@@ -516,8 +622,15 @@ def _judge_static(case: Case, mount: StaticMount, findings: Findings) -> None:
             else "Install the app's release again: its own files are gone.",
             "flask_static_root",
         ),
-        subjects=[component, mount.url] if component == location.directory else [component, mount.url + lacking[0]],
+        subjects=[component, mount.url]
+        if component == location.directory
+        else [component, mount.url + lacking[0]],
     )
+
+
+def _directory_of(case: Case, mount: StaticMount) -> str:
+    location = case.location_of(mount.url)
+    return location.directory if location else ""
 
 
 def _lacking(case: Case, mount: StaticMount, location: FilesLocation) -> list[str]:
@@ -528,8 +641,14 @@ def _lacking(case: Case, mount: StaticMount, location: FilesLocation) -> list[st
     base = _served(case, location)
     if base == mount.folder:
         return []
-    names = [posixpath.relpath(entry["path"], mount.folder) for entry in own["entries"] if entry["type"] == "file"]
-    shown = sorted(name for name in names if not re.search(r"(?:^|/)\.", name) and not SOURCES.search(name))
+    names = [
+        posixpath.relpath(entry["path"], mount.folder)
+        for entry in own["entries"]
+        if entry["type"] == "file"
+    ]
+    shown = sorted(
+        name for name in names if not re.search(r"(?:^|/)\.", name) and not SOURCES.search(name)
+    )
     known = {entry["path"] for entry in served["entries"]}
     links = [link["path"] for link in served.get("links") or []]
     lacking = []
@@ -544,7 +663,9 @@ def _lacking(case: Case, mount: StaticMount, location: FilesLocation) -> list[st
 
 
 def _inside(mount: StaticMount, location: FilesLocation, name: str, base: str | None = None) -> str:
-    return posixpath.normpath(posixpath.join(base or location.directory, mount.url[len(location.url) :].lstrip("/"), name))
+    return posixpath.normpath(
+        posixpath.join(base or location.directory, mount.url[len(location.url) :].lstrip("/"), name)
+    )
 
 
 def _first_absent(case: Case, location: FilesLocation, paths: t.Sequence[str]) -> str:
@@ -552,26 +673,41 @@ def _first_absent(case: Case, location: FilesLocation, paths: t.Sequence[str]) -
     base, tree = _served(case, location), _tree(case, location) or {}
     known = {location.directory}
     for entry in tree.get("entries") or []:
-        known.add(posixpath.normpath(posixpath.join(location.directory, posixpath.relpath(entry["path"], base))))
+        known.add(
+            posixpath.normpath(
+                posixpath.join(location.directory, posixpath.relpath(entry["path"], base))
+            )
+        )
     absent = set()
     for path in paths:
-        while posixpath.dirname(path) not in known and below(location.directory, posixpath.dirname(path)):
+        while posixpath.dirname(path) not in known and below(
+            location.directory, posixpath.dirname(path)
+        ):
             path = posixpath.dirname(path)
         absent.add(path)
     return absent.pop() if len(absent) == 1 else location.directory
 
 
-def _is_elsewhere(case: Case, mount: StaticMount, location: FilesLocation, sample: str | None) -> bool:
+def _is_elsewhere(
+    case: Case, mount: StaticMount, location: FilesLocation, sample: str | None
+) -> bool:
     """Whether the directory that is missing never was one: then its line is wrong.
 
     So it is where it lies amid the app's code, or another beside it has the files.
     """
     code = _reals(case).get("root")
-    if code and below(posixpath.dirname(code) or "/", location.directory) and posixpath.dirname(code) != "/":
+    if (
+        code
+        and below(posixpath.dirname(code) or "/", location.directory)
+        and posixpath.dirname(code) != "/"
+    ):
         return True
     parent = case.answer(f"storage.{mount.key}.parent") or {}
     ending = "/" + (sample or "\0")
-    return any(entry["type"] == "file" and entry["path"].endswith(ending) for entry in parent.get("entries") or [])
+    return any(
+        entry["type"] == "file" and entry["path"].endswith(ending)
+        for entry in parent.get("entries") or []
+    )
 
 
 # What was found out

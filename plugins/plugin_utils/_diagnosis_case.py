@@ -283,7 +283,11 @@ class Case:
         named = any(way.location.modifier == "@" for way in self.site.passes)
         if "/" in patterns or named or not patterns:
             return ""
-        return min(patterns, key=len).rstrip("/")
+        prefix = min(patterns, key=len).rstrip("/")
+        # Where the app itself has it in its rules, it is a part of the app and no prefix of it.
+        rules = [rule["rule"] for rule in (self.app or {}).get("rules") or []]
+        is_own = any(rule == prefix or rule.startswith(prefix + "/") for rule in rules)
+        return "" if is_own else prefix
 
     def public(self, url: str) -> str:
         """Return an app's URL as the public writes it."""
@@ -300,8 +304,11 @@ class Case:
 
     @functools.cached_property
     def uploads(self) -> list[Upload]:
-        """Directories that the app's config names for uploads, each once."""
-        config = (self.app or {}).get("config") or {}
+        """Directories that the app's config names for uploads, each once.
+
+        Of an app that could not be asked, those that its environment names for it.
+        """
+        config = (self.app or {}).get("config") or self._environment
         cwd = (self.process or {}).get("cwd") or (self.process or {}).get("directory") or "/"
         found: dict[str, Upload] = {}
         for key, value in config.items():
@@ -309,6 +316,12 @@ class Case:
                 path = posixpath.normpath(posixpath.join(cwd, value))
                 found.setdefault(path, Upload(key, value, path))
         return list(found.values())
+
+    @property
+    def _environment(self) -> Answer:
+        """Config in the environment, as from_prefixed_env() takes it."""
+        given = (self.process or {}).get("environment") or {}
+        return {key[len("FLASK_") :]: given[key] for key in given if key.startswith("FLASK_")}
 
     @property
     def upload(self) -> Upload | None:

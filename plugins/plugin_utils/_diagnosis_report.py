@@ -12,7 +12,10 @@ import dataclasses
 import datetime
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _diagnosis_sites
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
+    _diagnosis_checks,
+    _diagnosis_sites,
+)
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._diagnosis_case import (
     Case,
     Response,
@@ -34,7 +37,7 @@ def report(case: Case, findings: Findings) -> dict[str, t.Any]:
         "app": case.name,
         "url": f"{scheme}://{case.host}{case.prefix}",
         "ok": not any(finding.severity == "error" for finding in found),
-        "checks": [],
+        "checks": _diagnosis_checks.checks(case, findings),
         "findings": [dataclasses.asdict(finding) for finding in found],
         "routes": list(routes(case, found)),
         "unseen": list(dict.fromkeys(case.unseen)),
@@ -42,7 +45,9 @@ def report(case: Case, findings: Findings) -> dict[str, t.Any]:
     }
 
 
-def stamped(report_of_site: dict[str, t.Any], host: str, now: datetime.datetime) -> dict[str, t.Any]:
+def stamped(
+    report_of_site: dict[str, t.Any], host: str, now: datetime.datetime
+) -> dict[str, t.Any]:
     """Return a report that says of which host and when it is."""
     return {**report_of_site, "host": host, "generated": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
@@ -52,11 +57,17 @@ def discovered(case: Case) -> dict[str, str]:
     nginx, process, container = case.nginx, case.process or {}, case.container
     found = {}
     if nginx.get("version"):
-        found["nginx"] = f"{nginx['version']}, {nginx.get('conf_file')}, workers run as {nginx.get('worker_user') or 'nobody known'}"
+        found["nginx"] = (
+            f"{nginx['version']}, {nginx.get('conf_file')}, workers run as {nginx.get('worker_user') or 'nobody known'}"
+        )
     if case.server is not None:
         found["server"] = f"{' '.join(case.server.names) or 'no name'} ({case.server.component})"
     if process:
-        where = f"container {container['name']}" if container else process.get("unit") or f"process {process.get('pid')}"
+        where = (
+            f"container {container['name']}"
+            if container
+            else process.get("unit") or f"process {process.get('pid')}"
+        )
         listens = ", ".join(_diagnosis_sites.addresses(process)[:1])
         found["app"] = (
             f"{process.get('server') or 'app server'} {process.get('callable') or ''} "
@@ -79,7 +90,9 @@ def routes(case: Case, found: t.Sequence[Finding]) -> t.Iterator[dict[str, t.Any
             yield _way(case, response, case.answer(path_key) if path_key else None, found)
 
 
-def _way(case: Case, response: Response, access: Answer | None, found: t.Sequence[Finding]) -> dict[str, t.Any]:
+def _way(
+    case: Case, response: Response, access: Answer | None, found: t.Sequence[Finding]
+) -> dict[str, t.Any]:
     target = str(response.request["target"])
     route = case.route(target)
     location = route.locations[-1] if route and route.locations else None
@@ -92,7 +105,8 @@ def _way(case: Case, response: Response, access: Answer | None, found: t.Sequenc
         "status": response.status,
         "served_by": "nobody" if response.status is None else "app" if by_app else "nginx",
         "ok": response.status is not None and response.status < 400 and not stops,
-        "server": case.server and {"name": " ".join(case.server.names) or "_", "component": case.server.component},
+        "server": case.server
+        and {"name": " ".join(case.server.names) or "_", "component": case.server.component},
         "location": location and {"text": str(location), "component": location.component},
         "path": components,
         "upstream": upstream,
@@ -106,14 +120,18 @@ def _components(access: Answer | None) -> t.Iterator[dict[str, t.Any]]:
     for component in (access or {}).get("components") or []:
         stops = component["path"] == blocked.get("component")
         yield {
-            **{key: component.get(key) for key in ("path", "mode", "owner", "group", "acl", "type")},
+            **{
+                key: component.get(key) for key in ("path", "mode", "owner", "group", "acl", "type")
+            },
             "ok": not stops and not is_behind,
             "why": blocked.get("reason") if stops else None,
         }
         is_behind = is_behind or stops
 
 
-def _finding(target: str, components: t.Sequence[Answer], location: t.Any, found: t.Sequence[Finding]) -> int | None:
+def _finding(
+    target: str, components: t.Sequence[Answer], location: t.Any, found: t.Sequence[Finding]
+) -> int | None:
     """Return the finding that a way leads to: of its path, of its location, of its URL."""
     names = {component["path"] for component in components if not component["ok"]}
     names |= {target, *([location.component] if location else [])}

@@ -54,11 +54,15 @@ class Site:
 
 def sites(nginx: Answer, processes: Answer, hints: Answer) -> list[Site]:
     """Return what this host serves; one site without anything, where nothing was found."""
-    config = _nginx_config.load(
-        {file["path"]: file["content"] for file in nginx.get("files") or []},
-        nginx.get("conf_file") or "/etc/nginx/nginx.conf",
-        nginx.get("prefix") or "/etc/nginx/",
-    ) if nginx.get("files") else None
+    config = (
+        _nginx_config.load(
+            {file["path"]: file["content"] for file in nginx.get("files") or []},
+            nginx.get("conf_file") or "/etc/nginx/nginx.conf",
+            nginx.get("prefix") or "/etc/nginx/",
+        )
+        if nginx.get("files")
+        else None
+    )
     found: list[Site] = []
     seen: list[Answer] = []
     ways = [way for server in (config.servers if config else []) for way in passes(config, server)]
@@ -78,7 +82,9 @@ def sites(nginx: Answer, processes: Answer, hints: Answer) -> list[Site]:
         # Nobody listens where Nginx leads, or Nginx leads nowhere: both are worth a report.
         rest = [p for p in processes.get("processes") or [] if p.get("callable")]
         process = rest[0] if rest else None
-        server = ways[0].server if ways else (config.servers[0] if config and config.servers else None)
+        server = (
+            ways[0].server if ways else (config.servers[0] if config and config.servers else None)
+        )
         here = [way for way in ways if way.server is server]
         found.append(Site(config, server, here, process, hints))
     return found

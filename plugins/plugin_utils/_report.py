@@ -8,8 +8,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import pathlib
 import re
 import typing as t
 
@@ -29,25 +27,6 @@ _HARMFUL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff"
     "\ufdd0-\ufdef\ufeff\ufff9-\uffff]"
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Files:
-    """Where a report lies on the control node, in each of its forms."""
-
-    json: pathlib.Path
-    html: pathlib.Path
-    junit: pathlib.Path
-
-
-def files(directory: str, host: str, app: str) -> Files:
-    """Return where the report of an app on a host belongs.
-
-    What an app is called may be read from a host's configuration: it leads to no other directory.
-    """
-    stem = re.sub(r"[^\w.,@+-]", "_", f"{host}-{app}").lstrip(".") or "report"
-    place = pathlib.Path(directory).absolute()
-    return Files(*(place / f"{stem}.{suffix}" for suffix in ("json", "html", "xml")))
 
 
 def harmless(value: t.Any) -> str:
@@ -135,7 +114,7 @@ def failure(report: Report, page: str) -> str:
 
     :param page: where the whole of it can be read.
     """
-    titles = [check["title"] for check in report["checks"] if check["status"] == "fail"]
+    titles = [title(check) for check in report["checks"] if check["status"] == "fail"]
     told = {index for check in report["checks"] for index in findings_of(report, check)}
     others = [
         f"{finding['id']} ({finding['component']})"
@@ -157,6 +136,11 @@ def counts(report: Report) -> dict[str, int]:
             for severity in SEVERITIES
         },
     }
+
+
+def title(check: t.Mapping[str, t.Any]) -> str:
+    """Return what a check claims, in words."""
+    return harmless(check.get("title") or check["id"])
 
 
 def number(count: int, noun: str) -> str:

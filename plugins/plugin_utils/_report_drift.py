@@ -116,7 +116,21 @@ def compare(earlier: Report, report: Report, path: str) -> dict[str, t.Any]:
 def is_same(drift: Report) -> bool:
     """Return whether nothing has changed."""
     found = drift["findings"]
-    return not any((found["new"], found["gone"], drift["checks"], drift["facts"], drift["routes"]))
+    return not (found["new"] or found["gone"] or list(changes(drift)))
+
+
+def changes(drift: Report) -> t.Iterator[tuple[str, str]]:
+    """Yield what is there still, but not as it was, each with what it was and is."""
+    for finding in drift["findings"]["same"]:
+        if "was" in finding:
+            name = f"{finding['id']}: {finding['component']}"
+            yield name, f"{finding['was']} → {finding['severity']}"
+    for key, name in (("checks", "title"), ("facts", "name"), ("routes", "url")):
+        for change in drift[key]:
+            values = (
+                "none" if change[when] is None else change[when] for when in ("before", "after")
+            )
+            yield str(change[name]), " → ".join(map(str, values))
 
 
 def _compared_findings(earlier: Findings, now: Findings) -> dict[str, list[dict[str, t.Any]]]:
@@ -131,7 +145,8 @@ def _compared_findings(earlier: Findings, now: Findings) -> dict[str, list[dict[
             if match is not None:
                 gone.remove(match)
                 new.remove(finding)
-                same.append(finding)
+                was = match["severity"]
+                same.append(finding if was == finding["severity"] else {**finding, "was": was})
     return {
         name: [_brief(finding) for finding in found]
         for name, found in (("new", new), ("gone", gone), ("same", same))
@@ -147,7 +162,8 @@ def _key_without_line(finding: t.Mapping[str, t.Any]) -> tuple[str, str]:
 
 
 def _brief(finding: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    return {key: finding[key] for key in ("id", "severity", "component", "message")}
+    keys = ("id", "severity", "was", "component", "message")
+    return {key: finding[key] for key in keys if key in finding}
 
 
 def _compared_checks(earlier: Report, report: Report) -> t.Iterator[dict[str, t.Any]]:

@@ -17,7 +17,6 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _report,
     _report_drift,
     _report_route,
-    _report_text,
 )
 
 Report = t.Mapping[str, t.Any]
@@ -83,7 +82,7 @@ pre {
 }
 .mend { display: grid; grid-template-columns: auto 1fr; gap: .375rem 1rem; }
 .mend dt { color: var(--quiet); font-size: .875rem; padding-top: .0625rem; }
-.mend dd { overflow-wrap: anywhere; }
+.mend dd { overflow-wrap: anywhere; white-space: pre-wrap; }
 .mend dd code { background: var(--well); border: 1px solid var(--line); border-radius: .25rem; padding: .0625rem .375rem; }
 .route h3 { font: 600 .9375rem/1.4 var(--mono); overflow-wrap: anywhere; }
 .route .head { display: flex; flex-wrap: wrap; justify-content: space-between; gap: .25rem 1.5rem; margin-bottom: .875rem; }
@@ -140,6 +139,7 @@ footer { color: var(--quiet); font-size: .875rem; padding-top: 1.5rem; padding-b
   .card { padding: 1rem; }
   .lane, .mend, .facts { grid-template-columns: 1fr; }
   .lane h4 { padding: 0 0 .375rem; }
+  .way { padding-left: 1.25rem; }
 }
 @media print {
   body, header { background: none; font-size: 10pt; }
@@ -250,10 +250,11 @@ def _time(generated: str) -> str:
 
 def _header(report: Report) -> str:
     mark = {"error": "error", "warning": "warning", None: "pass"}[_report.worst(report)]
+    url = f" · {_e(report['url'])}" if report.get("url") else ""
     pips = "".join(f'<i class="{_status(check)}"></i>' for check in report["checks"])
     return (
-        f'<header><div><p class="of"><b>{_e(report["app"])}</b> on <b>{_e(report["host"])}</b> · '
-        f"{_e(report.get('url') or '')} · {_e(_time(report['generated']))}</p>"
+        f'<header><div><p class="of"><b>{_e(report["app"])}</b> on <b>{_e(report["host"])}</b>{url} · '
+        f"{_e(_time(report['generated']))}</p>"
         f'<h1><span class="{mark}">{_icon(mark)}</span>{_e(_report.verdict(report))}</h1>'
         f'<div class="tally"><span class="pips" aria-hidden="true">{pips}</span>'
         f"<span>{_e(_report.number(len(report['checks']), 'check'))}: {_e(_report.tally(report))}"
@@ -324,7 +325,8 @@ def _route(number: int, route: t.Mapping[str, t.Any], findings: t.Sequence[Repor
     way = _report_route.steps(route, findings)
     lanes = []
     for lane in _report_route.LANES:
-        own = [step for step in way if step.lane == lane]
+        # The head tells the answer; it is drawn where it is itself at fault.
+        own = [step for step in way if step.lane == lane and (lane != "answer" or step.why)]
         if own:
             label = f"route-{number}-{lane}"
             items = "".join(map(_step, own))
@@ -361,7 +363,7 @@ def _checks(report: Report) -> str:
     order = ("fail", "skip", "pass")
     rows = "".join(
         f'<tr><td class="{_status(check)}">{_icon(_status(check))} {STATUS_WORDS[_status(check)]}</td>'
-        f'<th scope="row">{_e(check.get("title") or check["id"])}<code>{_e(check["id"])}</code></th>'
+        f'<th scope="row">{_e(_report.title(check))}<code>{_e(check["id"])}</code></th>'
         f"<td>{_e(_report.cut(check['evidence'], characters=1000))}</td></tr>"
         for check in sorted(report["checks"], key=lambda check: order.index(_status(check)))
     )
@@ -403,14 +405,9 @@ def _drift(drift: Report | None) -> str:
         for name, words, style in (("new", "New", "fail"), ("gone", "Gone", "pass"))
         for finding in drift["findings"][name]
     ]
-    changes = [
-        *((check["title"], check) for check in drift["checks"]),
-        *((fact["name"], fact) for fact in drift["facts"]),
-        *((route["url"], route) for route in drift["routes"]),
-    ]
     rows += [
-        f"<li><b>Changed</b> {_e(name)}: {_e(_report_text.change_of(change))}</li>"
-        for name, change in changes
+        f"<li><b>Changed</b> {_e(name)}: {_e(change)}</li>"
+        for name, change in _report_drift.changes(drift)
     ]
     same = len(drift["findings"]["same"])
     if same:

@@ -35,9 +35,8 @@ def summary(report: Report, files: t.Sequence[str] = (), width: int = WIDEST) ->
     :param files: where the report lies, the page first.
     """
     width = min(max(width, NARROWEST), WIDEST)
-    lines = _wrapped(
-        "", f"{report['app']} on {report['host']}: {report['url'].rstrip('/')}/", width
-    )
+    url = f": {report['url'].rstrip('/')}/" if report.get("url") else ""
+    lines = _wrapped("", f"{report['app']} on {report['host']}{url}", width)
     sections = (
         _checks(report, width),
         _findings(report, width),
@@ -55,11 +54,15 @@ def summary(report: Report, files: t.Sequence[str] = (), width: int = WIDEST) ->
 def _wrapped(prefix: str, value: t.Any, width: int, *, most_lines: int | None = None) -> list[str]:
     """Return text with a prefix, each further line below the first one's beginning.
 
-    What has no space, such as a path, is not broken: it is there to be copied.
+    What has no space, such as a path, is not broken, nor is an indented line, such as a command: it is
+    there to be copied.
     """
     lines: list[str] = []
     indent = " " * len(prefix)
     for paragraph in _report.harmless(value).expandtabs().split("\n"):
+        if paragraph.startswith("  "):
+            lines.append(paragraph)
+            continue
         lines += textwrap.wrap(
             paragraph,
             width=width - len(indent),
@@ -74,7 +77,7 @@ def _wrapped(prefix: str, value: t.Any, width: int, *, most_lines: int | None = 
 
 
 def _checks(report: Report, width: int) -> list[str]:
-    titles = [_report.harmless(check["title"]) for check in report["checks"]]
+    titles = [_report.title(check) for check in report["checks"]]
     column = max(map(len, titles), default=0)
     room = width - column - 6
     lines = []
@@ -155,23 +158,12 @@ def _drift(drift: Report | None, width: int) -> list[str]:
             lines += _wrapped(
                 f"  {mark} {name}: ", f"{finding['id']}: {finding['component']}", width
             )
-    changes = [
-        *((check["title"], check) for check in drift["checks"]),
-        *((fact["name"], fact) for fact in drift["facts"]),
-        *((route["url"], route) for route in drift["routes"]),
-    ]
-    for name, change in changes:
-        lines += _wrapped("  ~ ", f"{name}: {change_of(change)}", width)
+    for name, change in _report_drift.changes(drift):
+        lines += _wrapped("  ~ ", f"{name}: {change}", width)
     same = len(drift["findings"]["same"])
     if same:
         lines.append(f"    {_report.number(same, 'finding')} as before")
     return lines
-
-
-def change_of(change: Report) -> str:
-    """Return what a thing was and is: ``pass → fail``."""
-    before, after = ("none" if one is None else one for one in (change["before"], change["after"]))
-    return f"{before} → {after}"
 
 
 def _verdict(report: Report, files: t.Sequence[str], width: int) -> list[str]:

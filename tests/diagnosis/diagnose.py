@@ -9,10 +9,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import machine
 import states
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests import collection  # noqa: E402
+
+collection.install()
 
 DIAGNOSIS = "ansible_collections.flaskworks.static_media.plugins.plugin_utils._diagnosis"
 

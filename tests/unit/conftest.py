@@ -1,33 +1,12 @@
-"""Make the collection importable as ``ansible_collections.flaskworks.static_media``.
-
-The parent of ``ansible_collections`` is taken from ``COLLECTION_PARENT`` (the built and installed
-tarball, in ``make test``); without it, from a link to this checkout.
-"""
+"""Make the collection importable, and hypothesis repeatable."""
 
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
 
-from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 from hypothesis import settings
 
-# Removed when the interpreter ends.
-LINKS = tempfile.TemporaryDirectory(prefix="flaskworks-unit-")
-CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-def _collection_parent() -> str:
-    installed = os.environ.get("COLLECTION_PARENT")
-    if installed:
-        return installed
-    parent = Path(LINKS.name)
-    namespace = parent / "ansible_collections" / "flaskworks"
-    namespace.mkdir(parents=True)
-    (namespace / "static_media").symlink_to(CHECKOUT)
-    return str(parent)
-
+from tests import collection
 
 # How long an example takes says nothing on a loaded machine. CI tries the same examples each time:
 # what it refuses, anybody can repeat.
@@ -35,4 +14,4 @@ settings.register_profile("everywhere", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "everywhere")
 
-_AnsibleCollectionFinder(paths=[_collection_parent()])._install()
+collection.install()

@@ -13,7 +13,6 @@ import pytest
 from ansible.errors import AnsibleActionFail
 from ansible_collections.flaskworks.static_media.plugins.action import flask_report
 
-from tests.unit import reports
 from tests.unit.plugins.plugin_utils.test_verify import MEDIA, healthy
 
 MIB = 1 << 20
@@ -62,7 +61,7 @@ def run(
         for name in ("connection", "play_context", "loader", "templar", "shared_loader_obj")
     }
     action = flask_report.ActionModule(task=task, **parts)
-    return t.cast("dict[str, t.Any]", action.run(task_vars={"inventory_hostname": "web1"}))
+    return action.run(task_vars={"inventory_hostname": "web1"})
 
 
 def test_a_report_is_written_in_all_its_forms(tmp_path: Path, shown: Shown) -> None:
@@ -145,19 +144,3 @@ def test_what_a_killed_run_left_is_in_nobodys_way(tmp_path: Path, shown: Shown) 
     half.chmod(0o666)
     run(healthy(), tmp_path)
     assert not half.exists()
-
-
-def test_a_secret_and_a_name_that_is_no_text_reach_no_form(tmp_path: Path) -> None:
-    judged = reports.faulty()
-    judged["findings"][0].update(evidence="SECRET_KEY=hunter2 \x1b[2J \udcff")
-    judged["discovered"]["app"] = "gunicorn --env DB_PASSWORD=hunter2"
-    earlier = reports.healthy()
-    earlier["discovered"]["app"] = "gunicorn --env DB_PASSWORD=hunter1"
-    report, drift = flask_report.finished(judged, earlier, "/r/old.json")
-    files = flask_report._report.files(str(tmp_path), "web1", "gallery")
-    flask_report.write(report, files, "error")
-    for path in tmp_path.iterdir():
-        written = path.read_bytes()
-        assert b"hunter" not in written and b"\x1b" not in written
-    assert json.loads(files.json.read_text())["findings"][0]["evidence"].endswith("\udcff")
-    assert "hunter" not in str(drift)

@@ -88,23 +88,6 @@ def test_a_failure_names_the_checks_or_what_fails_none() -> None:
     assert _report.failure(only, "/r.html") == "Not as described: not-readable (/a). See /r.html"
 
 
-@pytest.mark.parametrize(
-    ("host", "app", "name"),
-    [
-        ("web1", "gallery", "web1-gallery"),
-        ("::1", "wsgi:app", "__1-wsgi_app"),
-        ("../../etc", "/passwd", "_.._etc-_passwd"),
-        ("web1", "café", "web1-café"),
-        ("..", "", "-"),
-    ],
-)
-def test_a_report_stays_in_its_directory(host: str, app: str, name: str) -> None:
-    files = _report.files("/reports", host, app)
-    assert [str(path) for path in (files.json, files.html, files.junit)] == [
-        f"/reports/{name}.{suffix}" for suffix in ("json", "html", "xml")
-    ]
-
-
 @given(st.text())
 def test_harmless_text_has_nothing_that_is_obeyed(text: str) -> None:
     shown = _report.harmless(text)

@@ -53,6 +53,15 @@ def test_another_component_is_another_fault() -> None:
     assert found(drift, "new") == [("not-readable", "/c")]
 
 
+def test_a_fault_that_grew_worse_is_told() -> None:
+    earlier, report = faulty(), faulty()
+    report["findings"][1]["severity"] = "error"
+    drift = compared(earlier, report)
+    assert drift["findings"]["same"][1]["was"] == "warning"
+    assert list(_report_drift.changes(drift)) == [("disk-full: /srv", "warning → error")]
+    assert not _report_drift.is_same(drift)
+
+
 def test_a_directive_on_another_line_is_the_same_fault() -> None:
     earlier, report = healthy(), healthy()
     earlier["findings"] = [finding("alias-traversal", f"{SITE}:{line}") for line in (10, 20)]

@@ -88,7 +88,6 @@ def test_the_page_tells_all() -> None:
         "stops or goes wrong here: gallery 0750 root:root www-data is not in group root",
         "not reached: media 2750 gallery:www-data ACL",
         "file not reached: kitten.jpg 0640 gallery:www-data",
-        "wrong answer: 403 Forbidden by Nginx",
         f"location stops or goes wrong here: / {SITE}:31 the app serves these files, not Nginx",
         "upstream goes here instead: unix:/run/gallery.sock",
         "failed Nginx can read both nginx-reads-both",
@@ -99,11 +98,53 @@ def test_the_page_tells_all() -> None:
         assert told in text, told
 
 
+def test_an_answer_that_is_itself_at_fault_is_drawn() -> None:
+    report = faulty()
+    report["routes"] = [{**report["routes"][0], "ok": False, "finding": 1}]
+    assert "stops or goes wrong here: 200 OK by Nginx /srv is at fault" in read(report).text
+    assert "Answer" not in read(faulty()).text
+
+
 def test_a_healthy_host_has_a_short_page() -> None:
     text = read(healthy()).text
     assert "All is well" in text
     for heading in ("What is wrong", "could not be seen", "Since", "goes wrong here:"):
         assert heading not in text
+
+
+def test_an_app_whose_address_nobody_knows_has_a_page() -> None:
+    report = {**healthy(), "url": None}
+    report["checks"] = [{**one, "title": None} for one in report["checks"]]
+    assert "gallery on web1 · 2026-11-29" in read(report).text
+
+
+CONTRASTS = [
+    *((text, well) for text in ("text", "quiet") for well in ("page", "card", "well")),
+    *((text, "card") for text in ("pass", "fail", "warn", "skip")),
+    *((text, f"{state}-well") for state in ("pass", "fail") for text in (state, "text", "quiet")),
+]
+
+
+def luminance(colour: str) -> float:
+    """Of WCAG 2.2, "relative luminance"."""
+    digits = colour if len(colour) == 6 else "".join(2 * digit for digit in colour)
+    parts = [int(digits[start : start + 2], 16) / 255 for start in (0, 2, 4)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_it_can_be_read_by_day_and_by_night() -> None:
+    day, night = (
+        dict(re.findall(r"--([\w-]+): #(\w+);", block))
+        for block in re.findall(r":root \{(.*?)\}", _report_html.STYLE, re.DOTALL)
+    )
+    for colours in (day, night):
+        for text, well in CONTRASTS:
+            dark, light = sorted(map(luminance, (colours[text], colours[well])))
+            # Level AA, for text of any size
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, well)
 
 
 def test_the_page_needs_nothing_but_itself() -> None:

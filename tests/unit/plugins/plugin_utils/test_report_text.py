@@ -67,6 +67,14 @@ def test_what_there_is_none_of_has_no_heading() -> None:
     assert text.endswith("  All is well: 4 passed, 0 failed.\n  Report: /r/web1-gallery.html")
 
 
+def test_an_app_whose_address_nobody_knows_has_a_summary() -> None:
+    report = {**healthy(), "url": None}
+    report["checks"] = [{**one, "title": None} for one in report["checks"]]
+    lines = _report_text.summary(report).splitlines()
+    assert lines[0] == "gallery on web1"
+    assert lines[2].startswith("  ✓ directories-differ ")
+
+
 def test_nothing_new_is_told_too() -> None:
     report = faulty()
     report["drift"] = _report_drift.compare(faulty(), report, "/r/old.json")
@@ -88,6 +96,13 @@ def test_a_narrow_terminal_has_the_evidence_of_what_fails() -> None:
     assert "  ✗ Nginx can read both\n      www-data can't pass through /srv/gallery\n" in text
     assert "2750 gallery:www-data" not in text
     assert "2750 gallery:www-data" in _report_text.summary(faulty(), [], 120)
+
+
+def test_a_command_is_not_broken() -> None:
+    command = "setfacl " + "-m u:www-data:x " * 8
+    report = faulty()
+    report["findings"][0]["fix"] = f"Let Nginx's user through, and nobody else:\n  {command}"
+    assert f"          {command.strip()}\n" in _report_text.summary(report, [], 80)
 
 
 def test_evidence_is_cut_to_size_and_paths_are_not_broken() -> None:
