@@ -721,9 +721,6 @@ class _Router(_nginx_script.Request):
         if uri.startswith("/"):
             path, _question, args = uri.partition("?")
             self.method = self.method if self.method == "HEAD" else "GET"
-            self._route.redirect_to = (
-                None if status in _REDIRECT_STATUS else self._route.redirect_to
-            )
             self._internal_redirect(path, args)
         if uri.startswith("@"):
             self._named(uri)
@@ -757,12 +754,11 @@ class _Router(_nginx_script.Request):
         if status is not None:
             if final == 204:
                 self.content_type = ""
-            self.content_type = _nginx_headers.with_charset(self.level, self.content_type, final)
-            self._route.content_type = _nginx_uri.to_text(self.content_type) or None
+            shown = _nginx_headers.with_charset(self.level, self.content_type, final)
+            self._route.content_type = _nginx_uri.to_text(shown) or None
         location = self._route.redirect_to
-        if kind != "redirect":
-            location = self._route.redirect_to = None
-        elif location is not None:
+        # It stays where an error_page has taken the place of a redirect.
+        if location is not None:
             location = _nginx_headers.absolute(self, location)
             self._route.redirect_to = _nginx_uri.to_text(location)
         self._route.headers = [
