@@ -224,7 +224,8 @@ WRITING = [
         "sites_enabled",
         """
         mount --bind /srv/guestbook/media /srv/guestbook/media
-        mount -o remount,bind,ro /srv/guestbook/media""",
+        mount -o remount,bind,ro /srv/guestbook/media
+        restart_app""",
         UPLOAD_FAILS,
         finding("read-only-filesystem", "/srv/guestbook/media"),
     ),
