@@ -186,7 +186,7 @@ def _differences(
     if (route.kind == "proxy") != bool(got):
         yield difference("kind", route.kind, f"upstream got {got!r}")
     elif got:
-        method, _space, got_uri = got.partition(" ")
+        _method, _space, got_uri = got.partition(" ")
         if got_uri != _bytes(route.upstream_uri or ""):
             yield difference("upstream URI", route.upstream_uri, got_uri)
 
