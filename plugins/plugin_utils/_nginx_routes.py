@@ -149,18 +149,17 @@ def _bare(address: str) -> str:
 
 
 def _by_name(servers: list[_nginx_config.Server], host: str) -> _nginx_config.Server | None:
-    owner: dict[str, _nginx_config.Server] = {}
+    names = _nginx_script.Names()
     patterns: list[tuple[str, _nginx_config.Server]] = []
     for server in servers:
         for name in server.names:
             if name.startswith("~"):
                 patterns.append((name[1:], server))
             else:
-                # Of two with one name, Nginx warns and keeps the first.
-                owner.setdefault(name.lower(), server)
-    found = _nginx_script.match_name(host, list(owner))
+                names.add(name, server)
+    found: _nginx_config.Server | None = names.find(host)
     if found is not None:
-        return owner[found]
+        return found
     for pattern, server in patterns if host else ():
         try:
             if _nginx_regex.compile_pattern(_nginx_uri.to_bytes(pattern), True).search(host):
