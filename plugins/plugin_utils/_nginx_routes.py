@@ -162,11 +162,20 @@ def _by_name(servers: list[_nginx_config.Server], host: str) -> _nginx_config.Se
         return found
     for pattern, server in patterns if host else ():
         try:
-            if _nginx_regex.compile_pattern(_nginx_uri.to_bytes(pattern), True).search(host):
+            if _name_pattern(pattern).search(_nginx_uri.to_bytes(host)):
                 return server
         except _nginx_regex.NotTranslated:
             continue
     return None
+
+
+def _name_pattern(pattern: str) -> re.Pattern[str]:
+    return _nginx_regex.compile_pattern(_nginx_uri.to_bytes(pattern), _has_capital(pattern))
+
+
+def _has_capital(pattern: str) -> bool:
+    """With one, a server's name is compared without regard to case: ngx_http_core_server_name()."""
+    return re.search(r"[A-Z]", pattern) is not None
 
 
 def route(
@@ -263,7 +272,7 @@ class _Router(_nginx_script.Request):
             self._finalize(400, "the Host header is refused")
         for name in self.server.names:
             if name.startswith("~") and self.matches(
-                _nginx_uri.to_bytes(name[1:]), self.host, True
+                _nginx_uri.to_bytes(name[1:]), self.host, _has_capital(name)
             ):
                 break
         self.set_target(parsed)
@@ -801,12 +810,14 @@ def _upstream_target(
         return _UpstreamTarget(addresses, uri)
     if not uri and request.is_unparsed_valid:
         return _UpstreamTarget(addresses, request.unparsed)
+    # Where a rewrite has changed the URI, it goes there as a whole.
+    uri = uri if request.is_location_valid else ""
     length = 0
     block = next(
         (one for one in request.level.ancestors() if isinstance(one, _nginx_config.Location)), None
     )
     is_plain = block is not None and block.modifier in ("", "=", "^~")
-    if uri and request.is_location_valid and block is not None and is_plain:
+    if uri and block is not None and is_plain:
         length = len(_nginx_uri.to_bytes(block.pattern))
     own = request.uri[length:]
     if request.is_quoted or request.is_internal:

@@ -226,10 +226,12 @@ def _differences(
     real = [one for one in real if one[0] not in unknown]
     if sorted(predicted) != sorted(real):
         yield difference("headers", sorted(predicted), sorted(real))
+    # Of an error, too, where nothing has come after it.
+    is_last = route.path is not None and route.error_page is None
+    if line is not None and is_last and filename != _bytes(route.path or ""):
+        yield difference("path", route.path, filename)
     if route.kind == "file":
         assert route.path is not None
-        if line is not None and filename != _bytes(route.path):
-            yield difference("path", route.path, filename)
         if request.method != "HEAD" and response.body != Path(route.path).read_bytes():
             yield difference("content", route.path, response.body)
     got = response.first("X-Got")
