@@ -217,8 +217,7 @@ def choose(arguments: list[str]) -> list[Part]:
         case ["lint"]:
             return lint_parts()
         case ["unit"]:
-            own = [unit_part(installed=False), *self_test_parts(), differential_part()]
-            return [machine_part(), images_part(), *own]
+            return [machine_part(), unit_part(installed=False), *self_test_parts()]
         case ["scenario", name] if name in scenario_names():
             return [machine_part(), tarball_part(), images_part(), scenario_part(name)]
         case ["scenario", *_]:

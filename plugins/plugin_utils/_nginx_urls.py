@@ -55,7 +55,10 @@ def access_question(path: str) -> dict[str, t.Any]:
 def kind(answer: t.Mapping[str, t.Any]) -> str | None:
     """What ``exists`` of ``_nginx_routes.route`` wants to know, of an answer of ``path_access_info``."""
     stop = answer["blocked_by"]
-    if answer["resolved"] is None or (not answer["exists"] and stop):
+    if stop is None:
+        return "directory"
+    if stop["component"] != answer["resolved"]:
+        # Root, who asks along, may know what is behind it.
         return None if stop["reason"] in ("missing", "not-a-directory") else "denied"
     if "traverse" not in answer["missing"] or stop["reason"] != "not-a-directory":
         return "directory"
@@ -84,7 +87,9 @@ def routes(
         answers = [_answer(config, one, address, exists) for one in questions]
         if not wanted:
             break
-        known.update(ask(list(wanted)))
+        # A path that is relative can come about by `root /` and a name without a slash: nobody finds it.
+        known.update(dict.fromkeys(wanted))
+        known.update(ask([path for path in wanted if path.startswith("/")]))
     return answers
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable
 
 import comparison
@@ -38,15 +37,15 @@ def https(draw: Draw) -> str:
     defaults: set[str] = set()
     servers = []
     for number in range(draw(st.integers(1, 6))):
-        lines = []
+        lines: list[str] = []
         for listen in draw(st.lists(st.sampled_from(LISTENS), min_size=1, max_size=2, unique=True)):
-            socket_of = listen if listen.startswith("127") else "all"
-            if any(line.startswith(f"listen {socket_of}") for line in lines):
+            address = listen if listen.startswith("127") else "all"
+            if any(line.startswith(f"listen {address}") for line in lines):
                 continue
-            if socket_of == "all" and any("127" not in line for line in lines):
+            if address == "all" and any("127" not in line for line in lines):
                 continue
-            is_default = draw(st.integers(0, 3)) == 0 and socket_of not in defaults
-            defaults |= {socket_of} if is_default else set()
+            is_default = draw(st.integers(0, 3)) == 0 and address not in defaults
+            defaults |= {address} if is_default else set()
             lines.append(f"listen {listen}{' default_server' if is_default else ''};")
         names = draw(st.lists(st.sampled_from(NAMES), max_size=3, unique=True))
         if names:
@@ -94,5 +93,5 @@ def test_servers_are_those_of_nginx(
 def _answering(address: str, port: int, host: str) -> int | None:
     try:
         return int(request((address, port), host, "GET", "/").body)
-    except (ConnectionRefusedError, socket.timeout):
+    except (ConnectionRefusedError, TimeoutError):
         return None

@@ -326,23 +326,29 @@ def test_what_is_no_url_is_refused(url: str) -> None:
         _nginx_urls.question(url, None, None)
 
 
-def access(**changes: t.Any) -> dict[str, t.Any]:
-    found = {"exists": True, "resolved": "/x", "missing": [], "blocked_by": None}
-    return {**found, **changes}
+def stopped(
+    reason: str,
+    component: str = "/x",
+    missing: t.Sequence[str] = ("traverse",),
+    resolved: str | None = "/x",
+) -> dict[str, t.Any]:
+    stop = {"reason": reason, "component": component}
+    return {"resolved": resolved, "missing": list(missing), "blocked_by": stop}
 
 
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        (access(), "directory"),
-        (access(missing=["traverse"], blocked_by={"reason": "not-a-directory"}), "file"),
-        (access(missing=["traverse", "read"], blocked_by={"reason": "not-a-directory"}), "unreadable"),
-        (access(missing=["traverse"], blocked_by={"reason": "not-traversable"}), "directory"),
-        (access(exists=False, resolved=None, blocked_by={"reason": "missing"}), None),
-        (access(resolved=None, blocked_by={"reason": "not-a-directory"}), None),
-        (access(resolved=None, blocked_by={"reason": "not-traversable"}), "denied"),
+        ({"resolved": "/x", "missing": [], "blocked_by": None}, "directory"),
+        (stopped("not-a-directory"), "file"),
+        (stopped("not-a-directory", missing=["traverse", "read"]), "unreadable"),
+        (stopped("not-traversable"), "directory"),
+        (stopped("missing", resolved=None), None),
+        (stopped("not-a-directory", "/", resolved=None), None),
+        (stopped("not-traversable", "/", resolved=None), "denied"),
+        (stopped("not-traversable", "/"), "denied"),
     ],
-)  # fmt: skip
+)
 def test_what_is_there_is_told_by_path_access_info(
     answer: dict[str, t.Any], kind: str | None
 ) -> None:
