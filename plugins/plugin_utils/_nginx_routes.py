@@ -248,12 +248,18 @@ class _Router(_nginx_script.Request):
         except _Finished:
             pass
         except _nginx_script.Unknown as unknown:
-            self._route.kind, self._route.reason = "unknown", _nginx_uri.to_text(str(unknown))
-            self._route.status = None
-            self._keep_level()
+            self._be_unknown(str(unknown))
+        except (IndexError, ValueError):
+            # Too few arguments, or a word for a number: no running Nginx has such a configuration.
+            self._be_unknown("Nginx would refuse an argument of a directive on the way")
         self._route.steps = self.steps
         self._route.internal = self.level.effective("internal") != []
         return self._route
+
+    def _be_unknown(self, reason: str) -> None:
+        self._route.kind, self._route.status = "unknown", None
+        self._route.reason = _nginx_uri.to_text(reason)
+        self._keep_level()
 
     def _first(self, target: str) -> None:
         if not _METHOD.fullmatch(self.method) or self.method in ("TRACE", "CONNECT"):

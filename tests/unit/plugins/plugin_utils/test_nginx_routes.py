@@ -52,6 +52,8 @@ def route(server: str, target: str, http: str = "", **request: t.Any) -> _nginx_
         ("location ~ (?R) { }", "(?R)"),
         ("location / { if (-x /srv/a.css) { return 403; } }", "executable"),
         ("if ($geoip_country_code = DE) { return 403; }", "$geoip_country_code"),
+        ("location / { add_header X; }", "would refuse"),
+        ("location / { try_files /none =x; }", "would refuse"),
         ("if ($invalid_referer) { return 403; }", "$invalid_referer"),
     ],
 )
