@@ -307,6 +307,17 @@ def test_what_only_its_own_container_reaches(
     assert found["reachable_at"] == []
 
 
+def test_the_proxy_of_a_published_port_is_not_the_server(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes.add(OTHER, ["/usr/bin/docker-proxy", "-proto", "tcp"], listens=["127.0.0.1:8080"])
+    monkeypatch.setattr(_hosted_container, "find", lambda *_given: (FakeEngine(), ENGINE))
+    processes.add(MASTER, GUNICORN, container=CONTAINER, network="2", listens=["0.0.0.0:8000"])
+    answer = discover(processes, "127.0.0.1:8080", "app:8000")
+    assert [each["pid"] for each in answer["processes"]] == [MASTER]
+    assert answer["unseen"] == []
+
+
 def test_a_container_in_the_hosts_network(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
