@@ -369,9 +369,16 @@ class _Discovery:
         table = self._proc.listening(self._proc.pids()[0])
         if address not in table.values():
             return f"Nobody is seen to listen at {address}."
+        for pid in self._proc.pids():
+            name = os.path.basename((self._proc.argv(pid) or [""])[0])
+            if name in _LENDERS and address in (self._proc.listens(pid) or []):
+                return (
+                    f"At {address} {name} listens for another, which was not found: a service that is "
+                    "started by its first request, or a container that is no Python server."
+                )
         return (
-            f"Something listens at {address} that is no process to be seen here: another user's, or a "
-            "service that systemd starts with its first request."
+            f"Something listens at {address} that is no process to be seen here: "
+            f"{_proc.what_it_takes()}."
         )
 
 

@@ -84,6 +84,15 @@ def test_a_socket_that_systemd_lends_is_the_apps(processes: Processes) -> None:
     assert (found["pid"], found["listens"]) == (MASTER, ["unix:/run/lent.sock"])
 
 
+def test_a_socket_of_a_service_that_is_not_started_yet(processes: Processes) -> None:
+    processes.add(OTHER, ["/lib/systemd/systemd"], listens=["unix:/run/lent.sock"], uid=0)
+    answer = discover(processes, "unix:/run/lent.sock")
+    assert answer["processes"] == []
+    (unseen,) = answer["unseen"]
+    assert "At unix:/run/lent.sock systemd listens for another" in unseen
+    assert "started by its first request" in unseen
+
+
 def test_other_programs_of_pythons_are_others_business(
     processes: Processes, tmp_path: Path
 ) -> None:
