@@ -156,6 +156,12 @@ def _stops_of_nginx(case: Case) -> t.Iterator[Stop]:
         stop = answer.get("blocked_by")
         if stop:
             yield Stop(user, False, stop, _proof(case, each))
+    stop = (case.answer("core.socket") or {}).get("blocked_by")
+    if stop:
+        response = case.response("core.app")
+        yield Stop(
+            user, False, stop, "; ".join([str(response), *response.log[:1]]) if response else ""
+        )
 
 
 def _access(case: Case, n: int, location: FilesLocation) -> Answer | None:
@@ -177,14 +183,31 @@ def _proof(case: Case, location: FilesLocation) -> str:
 
 def _judge_stops(case: Case, stops: t.Sequence[Stop], findings: Findings) -> None:
     by_component: dict[str, list[Stop]] = {}
+    of_group: dict[int, str] = {}
     for stop in stops:
-        if stop.reason not in OF_OTHERS and not findings.explained(stop.component):
-            by_component.setdefault(stop.component, []).append(stop)
+        if stop.reason in OF_OTHERS or findings.explained(stop.component):
+            continue
+        component = stop.component
+        group = _lacked_group(case, stop)
+        if group is not None:
+            # One group that Nginx isn't in, however many directories are its.
+            component = of_group.setdefault(group, component)
+        by_component.setdefault(component, []).append(stop)
     for component, here in by_component.items():
         if not findings.explained(component):
-            findings.add(
-                _of_component(case, here), subjects=[component, *_urls_below(case, component)]
-            )
+            others = [stop.component for stop in here]
+            urls = [url for other in others for url in _urls_below(case, other)]
+            findings.add(_of_component(case, here), subjects=[*others, *urls])
+
+
+def _lacked_group(case: Case, stop: Stop) -> int | None:
+    """Return the group by which Nginx would pass, if it were in it."""
+    bits = {"not-traversable": 0o010, "not-readable": 0o040, "not-writable": 0o020}
+    mode, gid = stop.facts.get("mode"), stop.facts.get("gid")
+    groups = {case.nginx.get("worker_gid"), *(case.nginx.get("worker_groups") or [])}
+    if stop.is_app or mode is None or not gid or gid in groups:
+        return None
+    return int(gid) if int(str(mode), 8) & bits.get(stop.reason, 0) else None
 
 
 def _urls_below(case: Case, component: str) -> t.Iterator[str]:
@@ -212,13 +235,17 @@ def _of_component(case: Case, stops: t.Sequence[Stop]) -> Finding:
         "error",
         stop.component,
         _access_faults.message(stop.reason, users),
-        "; ".join(
-            [f"{stop.component} is {_access_faults.shown(stop.facts)}", *_acl(stop), *proofs[:2]]
-        ),
+        "; ".join([*_shown(stops), *_acl(stop), *dict.fromkeys(proofs[:2])]),
         fix,
         "flask_media_root"
         if case.media_directory and below(case.media_directory, stop.component)
         else None,
+    )
+
+
+def _shown(stops: t.Sequence[Stop]) -> list[str]:
+    return list(
+        dict.fromkeys(f"{stop.component} is {_access_faults.shown(stop.facts)}" for stop in stops)
     )
 
 
@@ -274,7 +301,10 @@ def _is_foreign(case: Case, stops: t.Sequence[Stop]) -> bool:
     """Whether uploads are somebody's who isn't the app, and it is stopped by that."""
     stop = next((each for each in stops if each.is_app), None)
     uid = (case.process or {}).get("uid")
-    roots = [case.on_host(path) for path in (*(upload.path for upload in case.uploads), _upload_real(case))]
+    roots = [
+        case.on_host(path)
+        for path in (*(upload.path for upload in case.uploads), _upload_real(case))
+    ]
     owner = (stop.facts if stop else {}).get("uid")
     if stop is None or owner is None or uid is None or stop.component not in roots:
         return False
@@ -331,10 +361,8 @@ def _read_only(case: Case, stop: Stop) -> Finding:
     path = shlex.quote(stop.component)
     if container:
         mount = case.mount_of(case.upload.path) if case.upload else None
-        component, why = (
-            str(container["name"]),
-            f"{mount['target'] if mount else 'its own layer'} is mounted read-only in it",
-        )
+        component = str(mount["target"] if mount else container["name"])
+        why = f"{component} is mounted read-only in container {container['name']}"
         fix = "Take :ro from that mount in the app's service; Nginx's may keep it."
     elif unit and not host.get("read_only"):
         said = [

@@ -238,7 +238,7 @@ def _ephemeral(case: Case, n: int, upload: Upload) -> Finding | None:
     return Finding(
         "media-ephemeral",
         "error",
-        upload.key if place else str(view["mount_point"]),
+        upload.path if place else str(view["mount_point"]),
         f"uploads do not last: {why}",
         f"{upload.key} = {upload.written!r}"
         + (f", in truth {real}" if real != upload.path else ""),
@@ -301,7 +301,7 @@ def _shared_finding(upload: Upload, uploads: str, static: str, url: str) -> Find
     return Finding(
         "shared-directory",
         "error",
-        upload.key,
+        uploads,
         "uploads and static files share a directory, so a deploy of the one replaces or removes the other, "
         f"and uploads are served as static files ({url})",
         f"{upload.key} is {uploads}, static files are in {static}",
@@ -346,7 +346,7 @@ def _in_release(case: Case, n: int, upload: Upload) -> Finding | None:
     return Finding(
         "media-in-release",
         severity,
-        upload.key,
+        case.on_host(upload.path) or upload.path,
         f"uploads lie in {what}, and are lost when that is replaced",
         f"{upload.key} = {upload.written!r}"
         + (f", in truth {real}" if real != upload.path else "")
@@ -504,7 +504,10 @@ def _add_mismatch(case: Case, upload: Upload, evidence: str, findings: Findings)
     container, source = case.container, case.on_host(upload.path)
     if container and source:
         # What the app calls it is a matter of the container's mounts.
-        component, saved = str(container["name"]), f"{upload.path}, which is {source} on the host"
+        component, saved = (
+            source,
+            f"{upload.path} of container {container['name']}, which is {source} on the host",
+        )
         fix = f"mount {location.directory} at {upload.path} in the container, and copy what is in {source} there"
     else:
         component, saved = upload.key, upload.path
@@ -582,34 +585,18 @@ def _questions_of_static(case: Case, mount: StaticMount) -> t.Iterator[Question]
 
 def _judge_static(case: Case, mount: StaticMount, findings: Findings) -> None:
     location = case.location_of(mount.url)
+    if location is None or any(map(findings.explained, (location.directory, mount.url))):
+        return
+    _judge_outdated(case, mount, location, findings)
     response = case.response(f"storage.{mount.key}.missing")
-    if (
-        location is None
-        or response is None
-        or findings.explained(location.directory)
-        or findings.explained(mount.url)
-    ):
+    # Whoever serves it in the place of Nginx, it is there.
+    if response is None or response.status == 200 or response.by_app:
         return
-    if response.status == 200 or response.by_app:
-        # Whoever serves it in the place of Nginx, it is there.
+    absent = _absent(case, mount, location)
+    if absent is None:
         return
-    directory = _directory_answer(case, location)
-    if directory and not directory["exists"]:
-        sample = case.sample(mount)
-        if location.directory != mount.folder and _is_elsewhere(case, mount, location, sample):
-            return
-        component, what = (
-            location.directory,
-            f"the directory that {mount.url} is served from isn't there",
-        )
-    else:
-        lacking = _lacking(case, mount, location)
-        if not lacking:
-            return
-        component = _first_absent(
-            case, location, [_inside(mount, location, name) for name in lacking]
-        )
-        what = f"{len(lacking)} of the app's static files are not where Nginx serves them from: {', '.join(lacking[:3])}"
+    component, what = absent
+    is_all = component == location.directory
     findings.add(
         Finding(
             "static-missing",
@@ -622,9 +609,76 @@ def _judge_static(case: Case, mount: StaticMount, findings: Findings) -> None:
             else "Install the app's release again: its own files are gone.",
             "flask_static_root",
         ),
-        subjects=[component, mount.url]
-        if component == location.directory
-        else [component, mount.url + lacking[0]],
+        subjects=[component, mount.url if is_all else str(response.request["target"])],
+    )
+
+
+def _absent(case: Case, mount: StaticMount, location: FilesLocation) -> tuple[str, str] | None:
+    """Return the path element that isn't there, and what that means."""
+    directory = _directory_answer(case, location)
+    if directory and not directory["exists"]:
+        is_own = location.directory == mount.folder
+        if not is_own and _is_elsewhere(case, mount, location, case.sample(mount)):
+            return None
+        return location.directory, f"the directory that {mount.url} is served from isn't there"
+    lacking = _lacking(case, mount, location)
+    if not lacking:
+        return None
+    element = _first_absent(case, location, [_inside(mount, location, name) for name in lacking])
+    shown = ", ".join(lacking[:3])
+    return element, f"{len(lacking)} of the app's static files are not published: {shown}"
+
+
+def _outdated(case: Case, mount: StaticMount, location: FilesLocation) -> list[str]:
+    """Return files that are served as an earlier release had them.
+
+    By size and time: what a build has made of the app's file is younger than that.
+    """
+    own, served = case.answer(f"{mount.key}.tree"), _tree(case, location)
+    base = _served(case, location)
+    if not own or not served or base == mount.folder:
+        return []
+    known = {entry["path"]: entry for entry in served["entries"] if entry["type"] == "file"}
+    found = []
+    for entry in own["entries"]:
+        name = posixpath.relpath(entry["path"], mount.folder)
+        other = known.get(_inside(mount, location, name, base))
+        if (
+            entry["type"] == "file"
+            and other
+            and other["size"] != entry["size"]
+            and other["mtime"] < entry["mtime"]
+        ):
+            found.append(name)
+    return sorted(found)
+
+
+def _judge_outdated(
+    case: Case, mount: StaticMount, location: FilesLocation, findings: Findings
+) -> None:
+    names = _outdated(case, mount, location)
+    response = case.response(f"storage.{mount.key}.outdated")
+    source = case.answer(f"storage.{mount.key}.source")
+    if (
+        not names
+        or not response
+        or response.status != 200
+        or not source
+        or response.sha256 == source["sha256"]
+    ):
+        return
+    component = _inside(mount, location, names[0]) if len(names) == 1 else location.directory
+    findings.add(
+        Finding(
+            "static-missing",
+            "error",
+            component,
+            f"{len(names)} static files are served as an earlier release had them: {', '.join(names[:3])}",
+            f"{response}, sha256 {str(response.sha256)[:12]}…; the app's {source['path']} has {str(source['sha256'])[:12]}… and is younger",
+            f"Publish the app's files again, from {mount.folder} to {location.directory}; let each deploy do it.",
+            "flask_static_root",
+        ),
+        subjects=[component],
     )
 
 

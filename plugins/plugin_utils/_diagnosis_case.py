@@ -274,6 +274,15 @@ class Case:
         pid = (self.process or {}).get("pid")
         return {} if pid is None else {"process_id": pid}
 
+    @property
+    def socket(self) -> str | None:
+        """The socket by which Nginx reaches the app, if it is one of the file system."""
+        for way in self.site.passes:
+            for address in way.addresses:
+                if address.startswith("unix:"):
+                    return address[len("unix:") :]
+        return None
+
     # The app's own word
 
     @functools.cached_property
@@ -500,6 +509,9 @@ def questions(case: Case) -> t.Iterator[Question]:
     """Yield the questions of the second round that several judges want the answers of."""
     if case.server is not None:
         yield case.request("core.app", case.public("/"))
+        socket = case.socket
+        if socket and case.nginx.get("worker_uid") is not None:
+            yield {"kind": "paths", "id": "core.socket", "path": socket, "want": ["write"], **case.nginx_user, **case.nginx_view}
         direct = case.direct("core.direct", "/")
         if direct:
             yield direct
