@@ -392,11 +392,9 @@ class _Survey:
         seconds = max(0.0, self._seconds(min(seconds, TREE_SECONDS)))
         # It looks at the clock itself, between entries.
         longest = seconds + LOOK_SECONDS
-        is_deep = bool(question.get("deep", True))
-        beside = question.get("beside")
-        return self._seen(
-            question, _evidence_trees.tree, limit, seconds, is_deep, beside, longest=longest
-        )
+        is_deep, beside = bool(question.get("deep", True)), question.get("beside")
+        arguments = limit, seconds, is_deep, beside
+        return self._seen(question, _evidence_trees.tree, *arguments, longest=longest)
 
     def _storage(self, question: Question) -> Facts:
         process_id = _process_id(question)

@@ -214,6 +214,53 @@ def is_of_files(location: t.Any) -> bool:
     return not any(location.own(name) for name in (*_diagnosis_sites.PASSES, "return"))
 
 
+def rival(case: Case, ground: Ground, delivery: Delivery, target: str, chosen: t.Any) -> t.Any:
+    """Return the prefix location that would deliver a file if it were not for the chosen one."""
+    uri = target.partition("?")[0]
+    prefixes = [
+        location
+        for location in case.server.locations
+        if location is not chosen
+        and location.modifier in ("", "^~")
+        and uri.startswith(location.pattern)
+    ]
+    for location in sorted(prefixes, key=lambda each: -len(each.pattern)):
+        if would_deliver(case, ground, delivery, target, location):
+            return location
+    return None
+
+
+def would_deliver(
+    case: Case, ground: Ground, delivery: Delivery, target: str, location: t.Any
+) -> bool:
+    """Return whether a prefix location has the file in its directory."""
+    if location.modifier not in ("", "^~") or not is_of_files(location):
+        return False
+    prefix = case.config.prefix if case.config else "/"
+    directory = _diagnosis_case.directory_of(location, prefix)
+    if directory is None or not target.startswith(location.pattern):
+        return False
+    url = _diagnosis_case.slashed(location.pattern)
+    rest = delivery.url[len(url) :] + delivery.sample if delivery.url.startswith(url) else None
+    if rest is None:
+        # Of one that is for a part of the delivery's files
+        below = url[len(delivery.url) :] if url.startswith(delivery.url) else None
+        if below is None or not delivery.sample.startswith(below):
+            return False
+        rest = delivery.sample[len(below) :]
+    if not delivery.is_static:
+        # The canary is gone by now; where the app writes is where it was.
+        folder = case.on_host(delivery.folder)
+        return folder is not None and posixpath.normpath(directory) in (folder, ground.real(folder))
+    names = [
+        name
+        for number, each in enumerate(case.files_locations)
+        if each.location is location
+        for name in ground.names(f"core.location.{number}.tree")
+    ]
+    return rest in names or ground.type(posixpath.join(directory, rest)) == "file"
+
+
 def one_of_each_suffix(names: t.Iterable[str], suffixes: t.Sequence[str]) -> list[str]:
     """Return a name for each of these suffixes, where there is one."""
     found: dict[str, str] = {}

@@ -76,10 +76,16 @@ def questions(case: Case) -> t.Iterator[Question]:
         who = {**case.app_user, **case.app_view}
         canary = {"directory": case.upload.path, "suffix": ".txt", "hidden": True, **who}
         yield {"kind": "canaries", "id": DOT_CANARY, **canary}
-        yield case.request("exposure.dot", f"{case.media_url}{{canary:{DOT_CANARY}}}", method="HEAD")
+        yield case.request(
+            "exposure.dot", f"{case.media_url}{{canary:{DOT_CANARY}}}", method="HEAD"
+        )
     for protected in _guarded_suffixes(case):
         who = {**case.app_user, **case.app_view}
-        canary = {"directory": protected.path, "suffix": posixpath.splitext(protected.key)[1], **who}
+        canary = {
+            "directory": protected.path,
+            "suffix": posixpath.splitext(protected.key)[1],
+            **who,
+        }
         yield {"kind": "canaries", "id": f"{protected.key}.canary", **canary}
         target = protected.target + f"{{canary:{protected.key}.canary}}"
         yield case.request(protected.key, target, method="HEAD")
@@ -156,8 +162,8 @@ def _judge_hidden(case: Case, findings: Findings, ground: _deliveries.Ground) ->
                 + (" that lie there" if is_leak else "")
                 + (f"; {rule} at {rule.component} does not count there" if rule else ""),
                 _shown(responses),
-                'Write location ~ "/[.]" { return 404; } into this location: in one with ^~ no regex '
-                "location of the server block counts."
+                'Write location ~ "/[.]" { return 404; } into this location, as the first in it: its own regex '
+                "locations come before the server block's, and with ^~ those don't count at all."
                 + (" And take these files away from there." if is_leak else ""),
             )
         )
@@ -211,10 +217,9 @@ def _code(case: Case) -> t.Iterator[str]:
     root = app.get("root_path")
     module = re.match(r"[\w.]+", str(process.get("callable") or ""))
     paths = []
-    if directory and directory != "/":
-        if module:
-            name = module[0].replace(".", "/")
-            paths += [f"{directory}/{name}.py", f"{directory}/{name}/__init__.py"]
+    if directory and directory != "/" and module:
+        name = module[0].replace(".", "/")
+        paths += [f"{directory}/{name}.py", f"{directory}/{name}/__init__.py"]
     if root:
         name = str(app.get("import_name") or "").rpartition(".")[2]
         paths += [f"{root}/__init__.py", f"{root}/{name}.py"]
@@ -288,7 +293,10 @@ def _listed(case: Case) -> t.Iterator[tuple[FilesLocation, t.Any]]:
             url in mounts
             or url == case.media_url
             or any(upload and below(each.directory, upload) for upload in uploads)
-            or (case.app is None and (STATIC_NAMES.search(url) or _diagnosis_case.UPLOAD_NAMES.search(url)))
+            or (
+                case.app is None
+                and (STATIC_NAMES.search(url) or _diagnosis_case.UPLOAD_NAMES.search(url))
+            )
         )
         if is_ours and found and found[-1].args[:1] == ["on"]:
             yield each, found[-1]

@@ -241,6 +241,24 @@ def _map(case: Case, variable: str) -> _nginx_config.Directive | None:
     return found[0] if found else None
 
 
+class _Copies:
+    """Findings on lines: one that was copied into several places is one slip, named where it is first."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[str, tuple[_nginx_config.Directive, str]]] = {}
+
+    def add(self, line: _nginx_config.Directive, shown: str) -> None:
+        self._found.setdefault(str(line), {}).setdefault(line.component, (line, shown))
+
+    def __iter__(self) -> t.Iterator[tuple[_nginx_config.Directive, str, str]]:
+        """Yield the first of each, where else it is (for a message), and what was seen."""
+        for copies in self._found.values():
+            known = sorted(copies.values(), key=lambda one: (one[0].file, one[0].line))
+            others = ", ".join(line.component for line, _shown in known[1:])
+            shown = "; ".join(dict.fromkeys(text for _line, text in known))
+            yield known[0][0], f" (so does {others})" if others else "", shown
+
+
 def _added(level: _nginx_config.Block, name: str) -> list[_nginx_config.Directive]:
     """Return the lines that add a header here."""
     return [
@@ -273,29 +291,30 @@ def _max_age(values: t.Iterable[str]) -> int:
 
 
 def _judge_duplicates(case: Case, findings: Findings) -> None:
+    copies = _Copies()
+    severity = "warning"
     for response, level, target in _served(case, findings):
         values = response.all("Cache-Control")
         if len(values) < 2 or not _is_at_odds(values):
             continue
-        expires = level.effective("expires")
-        added = _added(level, "Cache-Control")
-        line = (expires or added)[-1:]
-        if not line:
+        lines = [*level.effective("expires")[-1:], *_added(level, "Cache-Control")]
+        if len(lines) < 2 or findings.explained(target):
             continue
-        others = ", ".join(f"{one} at {one.component}" for one in added)
+        severity = "error" if _is_contradiction(values) else severity
+        shown = f"{response}: " + "; ".join(f"Cache-Control: {value}" for value in values)
+        copies.add(lines[0], f"{shown} (by {', '.join(line.component for line in lines)})")
+    for line, others, shown in copies:
         findings.add(
             Finding(
                 "cache-control-duplicate",
-                "error" if _is_contradiction(values) else "warning",
-                line[0].component,
-                "two Cache-Control headers are sent, one by "
-                + ("expires" if expires else "each add_header")
-                + f", one by add_header ({others}); caches may heed either",
-                f"{response}: " + "; ".join(f"Cache-Control: {value}" for value in values),
-                f"Keep one of them: take {line[0]} out here, and let add_header say it all.",
+                severity,
+                line.component,
+                f"this line makes a second Cache-Control header{others}, at odds with that of add_header: a cache may "
+                "heed either",
+                shown,
+                f"Take {line} out, and let one add_header Cache-Control say it all.",
                 "flask_static_cache_policy",
             ),
-            subjects=[f"cache-control:{target}"],
         )
 
 
@@ -344,6 +363,7 @@ def _plain_name(place: Place) -> str | None:
 
 
 def _judge_immutable(case: Case, findings: Findings) -> None:
+    copies = _Copies()
     for place in _places(case):
         response = case.response(f"{place.key}.plain")
         if response is None or response.status != 200 or not response.by_nginx:
@@ -357,23 +377,21 @@ def _judge_immutable(case: Case, findings: Findings) -> None:
             continue
         level = _level(case, target)
         line = _cache_line(case, level, values) if level else None
-        if line is None:
-            continue
+        if line is not None and not findings.explained(line.component):
+            copies.add(line, f"{response}: " + "; ".join(f"Cache-Control: {one}" for one in values))
+    for line, others, shown in copies:
         findings.add(
             Finding(
                 "immutable-unversioned",
                 "warning",
                 line.component,
-                "browsers keep files for "
-                + ("ever" if is_immutable else f"{_max_age(values) // DAY} days")
-                + " without asking, whose names do not change when their content does: after a deploy, "
-                "visitors go on with the old ones",
-                f"{response}: " + "; ".join(f"Cache-Control: {value}" for value in values),
-                "Write add_header Cache-Control no-cache; here, so that browsers ask (a 304 costs little); keep "
-                "long times for names with a hash of the content.",
+                "this line has browsers keep files for a year or so, without asking, whose names do not change when "
+                f"their content does{others}: after a deploy, visitors go on with the old ones",
+                shown,
+                "Write add_header Cache-Control no-cache; here, so that browsers ask (a 304 costs little); keep long "
+                "times for names with a hash of the content.",
                 "flask_static_cache_policy",
-            ),
-            subjects=[f"cache-control:{target}"],
+            )
         )
 
 
@@ -400,30 +418,33 @@ def _cache_line(
 
 
 def _judge_errors(case: Case, findings: Findings) -> None:
+    copies = _Copies()
+    severity = "warning"
     keys = [f"{place.key}.absent" for place in _places(case)] + ["core.media.absent"]
     for key in keys:
         response = case.response(key)
-        if response is None or response.status not in (404, 403, 410):
+        if response is None or response.status not in (404, 410) or not response.is_page_of_nginx:
             continue
         values = response.all("Cache-Control")
-        if _max_age(values) <= ERROR_SECONDS or not response.is_page_of_nginx:
+        if _max_age(values) <= ERROR_SECONDS:
             continue
         target = str(response.request["target"])
         route = case.route(target, exists=lambda _path: None)
-        level = route.level if route else None
-        lines = (
-            [one for one in _added(level, "Cache-Control") if "always" in one.args] if level else []
-        )
+        lines = _added(route.level, "Cache-Control") if route and route.level else []
+        lines = [line for line in lines if "always" in line.args]
         if not lines or findings.explained(target):
             continue
+        severity = "error" if _max_age(values) > DAY else severity
+        copies.add(lines[0], f"{response}: Cache-Control: {', '.join(values)}")
+    for line, others, shown in copies:
         findings.add(
             Finding(
                 "error-cacheable",
-                "error" if _max_age(values) > DAY else "warning",
-                lines[0].component,
-                f"that a file is missing is kept by browsers and caches for {_max_age(values)} seconds, also when "
-                "it is there the next moment, as in the middle of a deploy",
-                f"{response}: Cache-Control: {values[0]}",
+                severity,
+                line.component,
+                f"by this line browsers and caches keep the answer that a file is missing{others}, also when it is there "
+                "the next moment, as in the middle of a deploy",
+                shown,
                 "Take the word always out of this line: without it, only answers with a file have the header.",
             )
         )
@@ -749,7 +770,7 @@ def _stops_scripts(policy: str) -> bool:
 
 
 def _judge_active(case: Case, findings: Findings) -> None:
-    shown: dict[str, tuple[_nginx_config.Block, list[str]]] = {}
+    shown: dict[str, list[str]] = {}
     for suffix in ("html", "svg"):
         found = _upload(case, suffix)
         if found is None or findings.explained(str(case.media_url)):
@@ -758,15 +779,13 @@ def _judge_active(case: Case, findings: Findings) -> None:
         kind = response.first("Content-Type").partition(";")[0].strip().lower()
         if not ACTIVE_TYPE.match(kind) or _is_harmless(response):
             continue
-        location = _location(level)
-        shown.setdefault(location.component, (location, []))[1].append(
-            f"{response}: {kind}, to be shown"
-        )
+        component = _location(level).component
+        shown.setdefault(component, []).append(f"{response}: {kind}, to be shown")
     if not shown:
         return
     # Where files of one kind have a location of their own, it is still one thing that was forgotten.
-    component, (_location_, _lines) = next(iter(shown.items()))
-    lines = [line for _block, found in shown.values() for line in found]
+    component = next(iter(shown))
+    lines = [line for found in shown.values() for line in found]
     findings.add(
         Finding(
             "active-media",

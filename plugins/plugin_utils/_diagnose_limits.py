@@ -74,6 +74,7 @@ class Way:
     :ivar level: the block whose limit counts.
     :ivar directive: the ``client_max_body_size`` that counts; ``None`` where it is Nginx's default.
     :ivar limit: in bytes; 0 is none.
+    :ivar is_refused: whether it is too large there, by the length that it announces.
     """
 
     target: str
@@ -81,6 +82,7 @@ class Way:
     level: _nginx_config.Block
     directive: _nginx_config.Directive | None
     limit: int
+    is_refused: bool
 
 
 def questions(case: Case) -> t.Iterator[dict[str, t.Any]]:
@@ -209,20 +211,23 @@ def _takes_uploads(case: Case) -> bool:
 
 
 def _way(case: Case, target: str, method: str, size: int) -> Way | None:
-    """Return where Nginx decides on a body of that size, or ``None`` where it hands it to nobody."""
+    """Return who decides on a body of that size, or ``None`` where Nginx hands it to nobody."""
     route = _route(case, target, method, size)
     if route is None or route.level is None:
         return None
-    if route.kind != "proxy" and route.status != 413:
+    is_refused = route.status == 413 or (
+        route.error_page is not None and "413" in route.error_page.args[:-1]
+    )
+    if route.kind != "proxy" and not is_refused:
         return None
-    return _way_at(route.level, target, method)
+    return _way_at(route.level, target, method, is_refused)
 
 
-def _way_at(level: _nginx_config.Block, target: str, method: str) -> Way:
+def _way_at(level: _nginx_config.Block, target: str, method: str, is_refused: bool = False) -> Way:
     found = level.effective("client_max_body_size")
     directive = found[-1] if found and found[-1].args else None
     text = directive.args[0] if directive else DEFAULT_LIMIT
-    return Way(target, method, level, directive, _nginx_headers.size(text))
+    return Way(target, method, level, directive, _nginx_headers.size(text), is_refused)
 
 
 def _route(case: Case, target: str, method: str, size: int) -> t.Any:
@@ -240,10 +245,6 @@ def _route(case: Case, target: str, method: str, size: int) -> t.Any:
     )
 
 
-def _is_refused_by(way: Way, size: int) -> bool:
-    return 0 < way.limit < size
-
-
 def _too_small(case: Case) -> list[Way]:
     """Return the ways on which Nginx refuses what the app takes."""
     limit = _app_limit(case)
@@ -253,11 +254,11 @@ def _too_small(case: Case) -> list[Way]:
         (_way(case, target, method, limit), is_upload) for target, method, is_upload in _posts(case)
     ]
     known = [(way, is_upload) for way, is_upload in ways if way is not None]
-    small = [way for way, _is_upload in known if _is_refused_by(way, limit)]
+    small = [way for way, _is_upload in known if way.is_refused]
     # A form needs no limit like that of uploads. Where no name tells them apart, one that has it will do.
     named = [way for way, is_upload in known if is_upload]
     if named:
-        small = [way for way in named if _is_refused_by(way, limit)]
+        small = [way for way in named if way.is_refused]
     elif len(small) < len(known):
         small = []
     return _each_once(small)
@@ -274,7 +275,7 @@ def _left_at_default(case: Case) -> list[Way]:
         for target, method in named or [(target, method) for target, method, _unused in posts]
     ]
     known = [way for way in ways if way is not None]
-    default = [way for way in known if way.directive is None]
+    default = [way for way in known if way.is_refused and way.directive is None]
     return _each_once(default) if named or len(default) == len(known) else []
 
 
@@ -296,7 +297,7 @@ def _close(case: Case) -> list[Way]:
     ways = [
         _way(case, target, method, limit + FORM_BYTES) for target, method, _unused in _posts(case)
     ]
-    return _each_once([way for way in ways if way and limit <= way.limit < limit + FORM_BYTES])
+    return _each_once([way for way in ways if way and way.is_refused])
 
 
 def _unlimited(case: Case) -> Way | None:
@@ -305,7 +306,7 @@ def _unlimited(case: Case) -> Way | None:
         return None
     for target, method, _unused in _posts(case):
         way = _way(case, target, method, HUGE)
-        if way is not None and (way.limit == 0 or way.limit > HUGE):
+        if way is not None and not way.is_refused:
             return way
     return None
 
@@ -477,13 +478,11 @@ def _chunked_trap(case: Case) -> tuple[Way, Way, str] | None:
 
 def _first_limit(case: Case, target: str, method: str, above: int) -> Way | None:
     """Return the limit that an announced body meets, if it is larger than where it is handed on."""
-    route = _route(case, target, method, above)
-    if route is None or route.status == 413 or route.kind != "proxy":
+    way = _way(case, target, method, above)
+    if way is None or way.is_refused:
         return None
-    huge = _route(case, target, method, 1 << 62)
-    if huge is None or huge.level is None or huge.status != 413:
-        return None
-    return _way_at(huge.level, target, method)
+    huge = _way(case, target, method, 1 << 62)
+    return huge if huge is not None and huge.is_refused else None
 
 
 def _judge_chunked(case: Case, findings: Findings) -> None:
@@ -571,10 +570,14 @@ def _judge_temp(case: Case, findings: Findings) -> None:
     if path is None:
         return
     access, response = case.answer("limits.temp"), case.response("limits.temp.request")
-    lines = [line for line in (response.log if response else []) if path.rstrip("/") + "/" in line]
+    lines = [
+        line
+        for line in (response.log if response else [])
+        if path.rstrip("/") + "/" in line and " failed (" in line
+    ]
     if response is not None:
         # What Nginx did with a body counts for more than what modes say.
-        if not (response.status or 0) >= 500 or not (response.is_page_of_nginx or lines):
+        if response.status != 500 or not (response.is_page_of_nginx or lines):
             return
         if not lines and not (access and access.get("blocked_by")):
             return

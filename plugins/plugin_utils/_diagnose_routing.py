@@ -276,11 +276,13 @@ def _shadowed(
     chain = route.locations if route else []
     if not chain:
         return None
-    rival, owner = chain[0], _rival(case, ground, delivery, target, chain[0])
+    rival, owner = chain[0], _deliveries.rival(case, ground, delivery, target, chain[0])
     if owner is None and len(chain) > 1:
         # Nested: what is around it has the file.
         rival, owner = chain[-1], chain[-2]
-        if not _would_deliver(case, ground, delivery, target, owner) or not _differs(rival):
+        if not _deliveries.would_deliver(case, ground, delivery, target, owner) or not _differs(
+            rival
+        ):
             return None
     if owner is None:
         return None
@@ -304,55 +306,6 @@ def _differs(location: t.Any) -> bool:
     """Return whether a nested location does something else with a file than what is around it."""
     names = ("root", "alias", "deny", "return", "try_files", "rewrite", *_diagnosis_sites.PASSES)
     return bool(location.own(*names))
-
-
-def _rival(
-    case: Case, ground: _deliveries.Ground, delivery: Delivery, target: str, chosen: t.Any
-) -> t.Any:
-    """Return the prefix location that would deliver a file if it were not for the chosen one."""
-    uri = target.partition("?")[0]
-    prefixes = [
-        location
-        for location in case.server.locations
-        if location is not chosen
-        and location.modifier in ("", "^~")
-        and uri.startswith(location.pattern)
-    ]
-    for location in sorted(prefixes, key=lambda each: -len(each.pattern)):
-        if _would_deliver(case, ground, delivery, target, location):
-            return location
-    return None
-
-
-def _would_deliver(
-    case: Case, ground: _deliveries.Ground, delivery: Delivery, target: str, location: t.Any
-) -> bool:
-    """Return whether a prefix location has the file in its directory."""
-    if location.modifier not in ("", "^~") or not _deliveries.is_of_files(location):
-        return False
-    prefix = case.config.prefix if case.config else "/"
-    directory = _diagnosis_case.directory_of(location, prefix)
-    if directory is None or not target.startswith(location.pattern):
-        return False
-    url = _diagnosis_case.slashed(location.pattern)
-    rest = delivery.url[len(url) :] + delivery.sample if delivery.url.startswith(url) else None
-    if rest is None:
-        # Of one that is for a part of the delivery's files
-        below = url[len(delivery.url) :] if url.startswith(delivery.url) else None
-        if below is None or not delivery.sample.startswith(below):
-            return False
-        rest = delivery.sample[len(below) :]
-    if not delivery.is_static:
-        # The canary is gone by now; where the app writes is where it was.
-        folder = case.on_host(delivery.folder)
-        return folder is not None and posixpath.normpath(directory) in (folder, ground.real(folder))
-    names = [
-        name
-        for number, each in enumerate(case.files_locations)
-        if each.location is location
-        for name in ground.names(f"core.location.{number}.tree")
-    ]
-    return rest in names or ground.type(posixpath.join(directory, rest)) == "file"
 
 
 def _in_another_mount(
@@ -475,13 +428,7 @@ def _swallowed(case: Case) -> t.Iterator[tuple[t.Mapping[str, t.Any], str, t.Any
         target = VARIABLE.sub(lambda found: EXAMPLES.get(found[1] or "", "x"), url)
         if not any(target.startswith(url) for url in urls):
             continue
-        method = (
-            "GET"
-            if "GET" in methods
-            else sorted(methods - READING)[0]
-            if methods - READING
-            else "GET"
-        )
+        method = "GET" if "GET" in methods else min(methods - READING, default="GET")
         route = case.route(target, method)
         if route is None or not route.locations or route.kind == "proxy":
             continue

@@ -57,6 +57,7 @@ _WITH_PAGE = frozenset({
 class Route:
     """What becomes of a request.
 
+    :ivar uri: what the location was found by, in the end.
     :ivar locations: the location that answers and those around it, outermost first.
     :ivar kind: ``listing`` is a directory's, by ``autoindex``.
     :ivar status: ``None`` where the upstream decides.
@@ -74,6 +75,7 @@ class Route:
     """
 
     server: _nginx_config.Server | None
+    uri: str = ""
     locations: list[_nginx_config.Location] = dataclasses.field(default_factory=list)
     kind: Kind = "unknown"
     status: int | None = None
@@ -253,6 +255,7 @@ class _Router(_nginx_script.Request):
         try:
             parsed = _nginx_uri.parse(_nginx_uri.to_bytes(target), merge)
         except _nginx_uri.BadRequest as error:
+            self.uri = self.unparsed = ""
             self._finalize(400, str(error))
         if parsed.host is not None:
             self.connection = dataclasses.replace(self.connection, host=parsed.host)
@@ -297,13 +300,12 @@ class _Router(_nginx_script.Request):
             self.say(f"{self.uri}: {where}")
             if not self.is_internal and self.level.effective("internal"):
                 self._finalize(404, "the location is internal, and the request comes from outside")
-            limit = self._body_limit()
+            location, limit = self.level, self._body_limit()
+            self._enter()
             if self._body_bytes is not None and limit and self._body_bytes > limit:
                 announced, self._body_bytes = self._body_bytes, None
                 reason = f"the body has {announced} bytes, client_max_body_size allows {limit}"
                 self._finalize(413, reason)
-            location = self.level
-            self._enter()
             if found == "redirect":
                 pattern = _nginx_uri.to_bytes(getattr(location, "pattern", ""))
                 self._route.redirect_to = _nginx_uri.escape_uri(pattern) + self._query()
@@ -719,9 +721,6 @@ class _Router(_nginx_script.Request):
         if uri.startswith("/"):
             path, _question, args = uri.partition("?")
             self.method = self.method if self.method == "HEAD" else "GET"
-            self._route.redirect_to = (
-                None if status in _REDIRECT_STATUS else self._route.redirect_to
-            )
             self._internal_redirect(path, args)
         if uri.startswith("@"):
             self._named(uri)
@@ -744,6 +743,7 @@ class _Router(_nginx_script.Request):
 
     def _keep_level(self) -> None:
         self._route.level = self.level
+        self._route.uri = _nginx_uri.to_text(self.uri)
         self._route.locations = self._chain()
         self._route.client_max_body_size = self._body_limit()
 
@@ -754,12 +754,11 @@ class _Router(_nginx_script.Request):
         if status is not None:
             if final == 204:
                 self.content_type = ""
-            self.content_type = _nginx_headers.with_charset(self.level, self.content_type)
-            self._route.content_type = _nginx_uri.to_text(self.content_type) or None
+            shown = _nginx_headers.with_charset(self.level, self.content_type, final)
+            self._route.content_type = _nginx_uri.to_text(shown) or None
         location = self._route.redirect_to
-        if kind != "redirect":
-            location = self._route.redirect_to = None
-        elif location is not None:
+        # It stays where an error_page has taken the place of a redirect.
+        if location is not None:
             location = _nginx_headers.absolute(self, location)
             self._route.redirect_to = _nginx_uri.to_text(location)
         self._route.headers = [

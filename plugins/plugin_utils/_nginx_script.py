@@ -123,7 +123,7 @@ class Request:
             return False
         self.captures = tuple(group or "" for group in (found[0], *found.groups()))
         for name, value in found.groupdict().items():
-            self._assigned[name] = value or ""
+            self._assigned[name.lower()] = value or ""
         return True
 
     # Variables
@@ -149,8 +149,6 @@ class Request:
         lowered = name.lower()
         if lowered in self._assigned:
             return self._assigned[lowered]
-        if name in self._assigned:
-            return self._assigned[name]
         for block in self.config.http.own("map"):
             if len(block.args) == 2 and block.args[1].lstrip("$").lower() == lowered:
                 return self._mapped(lowered, block)
@@ -165,6 +163,8 @@ class Request:
         for prefix in ("http_", "arg_", "cookie_"):
             if lowered.startswith(prefix):
                 return self._from_request(prefix, lowered[len(prefix) :])
+        if lowered in self.config.assigned_variables:
+            return ""
         raise Unknown(f"the value of ${name} is not known")
 
     def _from_request(self, prefix: str, rest: str) -> str:
@@ -247,6 +247,8 @@ class Request:
         return self._from_request("http_", "content_type")
 
     def _variable_sent_http_content_type(self) -> str:
+        if self.status is None:
+            raise Unknown("the type is the upstream's")
         return self.content_type
 
     def _variable_status(self) -> str:

@@ -334,6 +334,8 @@ def test_in_a_container_ourselves_its_processes_are_the_hosts(processes: Process
     own = processes.path / "5000001/mountinfo"
     processes.add(MASTER, GUNICORN, listens=[SOCKET], container=CONTAINER)
     own.write_text((processes.path / str(MASTER) / "mountinfo").read_text())
+    (processes.path / "5000001/ns/pid").unlink()
+    (processes.path / "5000001/ns/pid").symlink_to(f"pid:[{CONTAINER}]")
     assert only(processes)["container"] is None
 
 
@@ -396,3 +398,35 @@ def test_what_its_server_sets_is_for_the_app_alone(processes: Processes, tmp_pat
     assert _app_process.server_environment(MASTER, "daemon", proc) == {}
     assert _app_process.server_environment(MASTER, "no-such-user", proc) == {}
     assert _app_process.server_environment(None, "nobody", proc) == {}
+
+
+def test_what_is_in_a_machine_of_its_own_is_another_hosts(processes: Processes) -> None:
+    processes.add(MASTER, GUNICORN, listens=[SOCKET], machine="2")
+    assert discover(processes)["processes"] == []
+
+
+def test_a_vassal_by_its_emperors_directory(processes: Processes, tmp_path: Path) -> None:
+    (tmp_path / "a.ini").write_text("[uwsgi]\nmodule = a:b\nchdir = /srv/app")
+    processes.add(OTHER, ["uwsgi", "--emperor", str(tmp_path)], exe="/usr/bin/uwsgi-core")
+    argv = ["/usr/bin/uwsgi-core", "--ini", "a.ini"]
+    processes.add(MASTER, argv, parent=OTHER, listens=[SOCKET], exe="/usr/bin/uwsgi-core")
+    assert only(processes)["callable"] == "a:b"
+
+
+def test_the_server_of_which_nothing_tells_where_it_listens(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root without CAP_SYS_PTRACE sees a uWSGI that changed its user and set a title."""
+    processes.add(MASTER, ["uWSGI master"], listens=["127.0.0.1:3031"], exe="/usr/bin/uwsgi-core")
+    monkeypatch.setattr(_proc.Proc, "open_files", lambda *_arguments: None)
+    found = only(processes, "127.0.0.1:3031")
+    assert found["listens"] == found["reachable_at"] == ["127.0.0.1:3031"]
+    assert "concluded from nobody else" in found["unseen"][-1]
+    # With two of them it can't be told which.
+    processes.add(OTHER, ["uWSGI master"], exe="/usr/bin/uwsgi-core")
+    answer = discover(processes, "127.0.0.1:3031")
+    assert [each["listens"] for each in answer["processes"]] == [[], []]
+    assert any(
+        "listens at 127.0.0.1:3031 that is no process to be seen" in each
+        for each in answer["unseen"]
+    )

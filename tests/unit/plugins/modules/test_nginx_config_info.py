@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
-import tempfile
 import typing as t
 from pathlib import Path
 
 import pytest
 from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _as_user,
+    _hosted_container,
     _nginx_config,
     _nginx_process,
     _process,
 )
 
-from tests.unit.plugins.modules.test_nginx_site import Host
+from tests.unit.plugins.modules import test_nginx_site
 from tests.unit.processes import CONTAINER, Processes
 
 if t.TYPE_CHECKING:
@@ -38,16 +37,8 @@ server {
 """
 
 
-@pytest.fixture
-def host(run_module: Module) -> t.Iterator[Host]:
-    nginx = shutil.which("nginx", path="/usr/local/sbin:/usr/sbin:/usr/bin:/sbin")
-    if nginx is None:
-        pytest.fail("These tests run a real Nginx. Install it.")
-    with tempfile.TemporaryDirectory(prefix="ngx-") as directory:
-        os.chmod(directory, 0o755)
-        host = Host(Path(directory).resolve(), nginx, run_module)
-        yield host
-        host.stop()
+Host = test_nginx_site.Host
+host = test_nginx_site.host
 
 
 @pytest.fixture
@@ -244,15 +235,17 @@ def test_of_several_the_one_on_a_web_port_comes_first(
     processes.add(
         5_000_030, [title], listens=["0.0.0.0:80"], container=CONTAINER, network="2", uid=0
     )
+    processes.add(5_000_040, [title], listens=["0.0.0.0:80"], machine="2", network="3", uid=0)
     # A worker that starts has the same title, and is no master.
     processes.add(5_000_021, [title], parent=5_000_020, shares=5_000_020)
-    monkeypatch.setattr(_nginx_config._hosted_container, "find", lambda *_given: (None, None))
+    monkeypatch.setattr(_hosted_container, "find", lambda *_given: (None, None))
     found = _nginx_config.discover(proc=str(processes.path))
     assert found["master_pid"] == 5_000_020
     assert found["listens"] == [{"address": "0.0.0.0", "port": 443}, {"address": "::", "port": 443}]
     assert [each["master_pid"] for each in found["others"]] == [5_000_010, 5_000_030]
     assert found["others"][1]["container"] == CONTAINER
-    assert "no worker that serves" in found["unseen"][0]
+    assert "in a machine of its own" in found["unseen"][0]
+    assert "no worker that serves" in found["unseen"][1]
 
 
 def test_selinux(tmp_path: Path) -> None:
