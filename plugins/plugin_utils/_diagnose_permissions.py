@@ -422,7 +422,7 @@ def _judge_umask(case: Case, findings: Findings) -> int:
             or process.get("unit")
             or f"process {process.get('pid')}"
         )
-        wanted = f"{umask & ~(bit | bit << 2 & 0o050):04o}"
+        wanted = "0027" if bit == 0o040 else "0022"
         findings.add(
             Finding(
                 "umask-too-tight",
@@ -433,7 +433,7 @@ def _judge_umask(case: Case, findings: Findings) -> int:
                 f"Set UMask={wanted} in [Service] of the unit (a process without one: umask {wanted} where it is "
                 "started), take os.umask() out of the app's code, and restart it. Mend what is there: "
                 f"find {shlex.quote(str(case.media_directory))} -type f -user {process.get('user')} -exec chmod {'g' if bit == 0o040 else 'o'}+r {{}} +",
-                "flask_media_umask",
+                "flask_media_permissions",
             ),
             subjects=[case.media_url or ""],
         )
