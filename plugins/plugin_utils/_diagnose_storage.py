@@ -91,6 +91,16 @@ def questions(case: Case) -> t.Iterator[Question]:
         }
     for mount in case.static:
         yield from _questions_of_static(case, mount)
+        if _hiding(case, mount):
+            yield {
+                "kind": "trees",
+                "id": f"storage.{mount.key}.image",
+                "path": mount.folder,
+                "limit": 2000,
+                "seconds": 2.0,
+                "beneath_mounts": True,
+                **case.app_view,
+            }
 
 
 def judge(case: Case, findings: Findings) -> None:
@@ -118,6 +128,8 @@ def judge(case: Case, findings: Findings) -> None:
             findings.add(found, subjects=subjects if found.severity == "error" else ())
     _judge_shared_locations(case, findings)
     _judge_media(case, findings)
+    for mount in case.static:
+        _judge_volume(case, mount, findings)
     # The outer directories first: what is missing with them is no fault of its own.
     for mount in sorted(case.static, key=lambda mount: len(_directory_of(case, mount))):
         _judge_static(case, mount, findings)
@@ -578,9 +590,19 @@ def _questions_of_static(case: Case, mount: StaticMount) -> t.Iterator[Question]
         return
     lacking = _lacking(case, mount, location)
     if lacking:
-        yield case.request(
-            f"storage.{mount.key}.missing", mount.url + _diagnosis_case.quoted(lacking[0])
-        )
+        target = mount.url + _diagnosis_case.quoted(lacking[0])
+        yield case.request(f"storage.{mount.key}.missing", target)
+    outdated = _outdated(case, mount, location)
+    if outdated:
+        target = mount.url + _diagnosis_case.quoted(outdated[0])
+        yield case.request(f"storage.{mount.key}.outdated", target)
+        yield {
+            "kind": "files",
+            "id": f"storage.{mount.key}.source",
+            "path": posixpath.join(mount.folder, outdated[0]),
+            "hash": True,
+            **case.app_view,
+        }
 
 
 def _judge_static(case: Case, mount: StaticMount, findings: Findings) -> None:
@@ -627,6 +649,44 @@ def _absent(case: Case, mount: StaticMount, location: FilesLocation) -> tuple[st
     element = _first_absent(case, location, [_inside(mount, location, name) for name in lacking])
     shown = ", ".join(lacking[:3])
     return element, f"{len(lacking)} of the app's static files are not published: {shown}"
+
+
+def _hiding(case: Case, mount: StaticMount) -> Answer | None:
+    """Return the volume that lies over a folder of the image's."""
+    found = case.mount_of(mount.folder)
+    return found if found and found.get("type") == "volume" else None
+
+
+def _judge_volume(case: Case, mount: StaticMount, findings: Findings) -> None:
+    """Find a volume that was filled from an image of long ago, and since then never again."""
+    volume, image = _hiding(case, mount), case.answer(f"storage.{mount.key}.image")
+    seen = case.answer(f"{mount.key}.tree")
+    if not volume or not image or not seen or not (image["is_all"] and seen["is_all"]):
+        return
+    shown = {entry["path"]: entry for entry in seen["entries"]}
+    hidden = [
+        posixpath.relpath(entry["path"], mount.folder)
+        for entry in image["entries"]
+        if (shown.get(entry["path"]) or {}).get("size") != entry["size"]
+    ]
+    if not hidden:
+        return
+    container = (case.container or {}).get("name")
+    findings.add(
+        Finding(
+            "volume-hides-static",
+            "error",
+            str(volume["target"]),
+            f"volume {volume.get('name')} lies over static files of the image, and has those of an earlier one: "
+            "it was filled when it was new, and is never again",
+            f"in the image of {container}, not in the volume: {', '.join(hidden[:3])} ({len(hidden)} in all)",
+            f"Take the volume from {volume['target']}, so that the image's files are seen, and let each deploy copy them "
+            f"to where Nginx serves them (docker cp {container}:{mount.folder}/. DIRECTORY). Uploads belong in "
+            "another volume, which stays.",
+            "flask_static_root",
+        ),
+        subjects=[mount.url, mount.folder],
+    )
 
 
 def _outdated(case: Case, mount: StaticMount, location: FilesLocation) -> list[str]:

@@ -470,3 +470,31 @@ def test_files_of_an_earlier_release(size: int, mtime: float, sha256: str, expec
         }
     )
     assert found(answers) == expected
+
+
+def test_file_of_an_earlier_release_is_asked_for() -> None:
+    served = tree(STATIC, "css/site.css", "logo.svg")
+    served["entries"][1].update(size=9, mtime=99.0)
+    made = diagnosis.case(answers=healthy(**{"core.location.0.tree": served}))
+    asked = {question["id"]: question for question in _diagnose_storage.questions(made)}
+    assert asked["storage.core.static.0.outdated"]["target"] == "/static/logo.svg"
+    assert asked["storage.core.static.0.source"]["path"] == f"{FOLDER}/logo.svg"
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "expected"),
+    [
+        ("volume", ["css/site.css", "logo.svg", "new.css"], [("volume-hides-static", FOLDER)]),
+        ("volume", ["css/site.css", "logo.svg"], []),
+        ("bind", ["css/site.css", "logo.svg", "new.css"], []),
+    ],
+)
+def test_volume_over_static_files_of_the_image(
+    kind: str, names: list[str], expected: t.Any
+) -> None:
+    mounts = [mount(MEDIA), mount(FOLDER, type=kind, name="static", source="/volumes/static")]
+    answers = healthy(**{"storage.core.static.0.image": tree(FOLDER, *names)})
+    assert found(answers, **container(*mounts)) == expected
+    asked = list(_diagnose_storage.questions(diagnosis.case(answers=answers, **container(*mounts))))
+    beneath = [question for question in asked if question.get("beneath_mounts")]
+    assert bool(beneath) == (kind == "volume")
