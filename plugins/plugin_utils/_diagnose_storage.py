@@ -667,7 +667,7 @@ def _judge_volume(case: Case, mount: StaticMount, findings: Findings) -> None:
     hidden = [
         posixpath.relpath(entry["path"], mount.folder)
         for entry in image["entries"]
-        if (shown.get(entry["path"]) or {}).get("size") != entry["size"]
+        if entry["type"] == "file" and (shown.get(entry["path"]) or {}).get("size") != entry["size"]
     ]
     if not hidden:
         return
