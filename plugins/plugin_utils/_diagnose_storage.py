@@ -876,7 +876,7 @@ def _reals(case: Case) -> dict[str, str]:
 
 
 def _ancestors(path: str) -> list[str]:
-    found = []
+    found: list[str] = []
     path = posixpath.dirname(path)
     while path != "/" and len(found) < ANCESTORS:
         found.append(path)

@@ -54,7 +54,7 @@ def tree(root: str, *names: str, **changes: t.Any) -> Answers:
     }
 
 
-def healthy(media: str = MEDIA, **more: t.Any) -> Answers:
+def healthy(media: str = MEDIA, /, **more: t.Any) -> Answers:
     """What a host answers of which nothing is to be told."""
     name = diagnosis.CANARY
     return {
@@ -376,7 +376,7 @@ def test_file_systems_without_a_count_of_inodes() -> None:
 # Static files
 
 
-def static(status: int = 404, **more: t.Any) -> Answers:
+def static(status: int = 404, /, **more: t.Any) -> Answers:
     return healthy(
         **{"storage.core.static.0.missing": diagnosis.response("/static/css/site.css", status)},
         **more,
