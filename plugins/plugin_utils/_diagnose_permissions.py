@@ -22,6 +22,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils._diagnosis
     CANARY,
     Case,
     FilesLocation,
+    quoted,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._findings import (
     Finding,
@@ -116,7 +117,7 @@ def questions(case: Case) -> t.Iterator[Question]:
     if case.media_url and case.media_location and case.server is not None:
         for n, path in enumerate(_suspects(case)):
             target = case.media_url + posixpath.relpath(path, _root(case, case.media_location))
-            yield case.request(f"permissions.suspect.{n}", _quoted(target))
+            yield case.request(f"permissions.suspect.{n}", quoted(target))
 
 
 def judge(case: Case, findings: Findings) -> None:
@@ -417,17 +418,12 @@ def _judge_umask(case: Case, findings: Findings) -> int:
     user = _nginx_name(case)
     process = case.process or {}
     if umask & bit:
-        component = (
-            (case.container or {}).get("name")
-            or process.get("unit")
-            or f"process {process.get('pid')}"
-        )
         wanted = "0027" if bit == 0o040 else "0022"
         findings.add(
             Finding(
                 "umask-too-tight",
                 "error",
-                str(component),
+                _running(case),
                 f"the app's umask takes from every new file what {user} reads it by",
                 "; ".join([f"umask {umask:04o}", made, *proof]),
                 f"Set UMask={wanted} in [Service] of the unit (a process without one: umask {wanted} where it is "
@@ -477,58 +473,52 @@ def _judge_samples(
     case: Case, n: int, location: FilesLocation, umask: int, findings: Findings
 ) -> None:
     answer = _access(case, n, location)
-    samples = (answer or {}).get("samples") or {}
-    is_media = location is case.media_location
-    unreadable = [
-        sample
-        for sample in samples.get("unreadable") or []
-        if sample["reason"] not in OF_OTHERS
-        and not findings.explained(sample["component"])
-        and not (is_media and umask and _is_by_umask(case, sample, umask))
-    ]
-    if (
-        not answer
-        or not answer.get("allowed")
-        or not unreadable
-        or _is_contradicted(case, location)
-    ):
+    if not answer or not answer["allowed"] or _is_contradicted(case, location):
         return
+    samples = answer.get("samples") or {}
+    is_media = location is case.media_location
     by_id: dict[str, list[Answer]] = {}
-    for sample in unreadable:
-        by_id.setdefault(_id_of_sample(case, sample, is_media), []).append(sample)
-    user = _nginx_name(case)
+    for sample in samples.get("unreadable") or []:
+        is_of_umask = is_media and umask and _is_by_umask(case, sample, umask)
+        is_told = sample["reason"] in OF_OTHERS or findings.explained(sample["component"])
+        if not is_of_umask and not is_told:
+            by_id.setdefault(_id_of_sample(case, sample, is_media), []).append(sample)
     for finding, wrong in by_id.items():
-        count = (
-            samples["unreadable_count"]
-            if len(by_id) == 1 and len(wrong) == len(samples["unreadable"])
-            else len(wrong)
-        )
-        is_all = count > 1 and count == samples["checked"]
-        components = list(dict.fromkeys(sample["component"] for sample in wrong))
-        component = str(answer["path"]) if is_all and len(components) > 1 else components[0]
-        what = "pass through" if wrong[0]["is_directory"] else "read"
+        is_whole = len(wrong) == len(samples["unreadable"])
+        count = samples["unreadable_count"] if is_whole else len(wrong)
         findings.add(
-            Finding(
-                finding,
-                "error",
-                component,
-                f"{user} can't {what} it"
-                + (
-                    f", nor {count - 1} more of the {samples['checked']} files looked at"
-                    if count > 1 and len(components) > 1
-                    else ""
-                ),
-                "; ".join(
-                    [
-                        f"{components[0]}: {_access_faults.shown(wrong[0])}",
-                        *([_proof_of_sample(case, wrong[0])]),
-                    ]
-                ).rstrip("; "),
-                _mend_of_sample(case, wrong[0], finding, is_media),
-                "flask_media_repair" if is_media else "flask_static_root",
-            ),
-            subjects=components,
+            _of_samples(case, finding, answer, wrong, count, is_media),
+            subjects=[sample["component"] for sample in wrong],
         )
+
+
+def _of_samples(
+    case: Case,
+    finding: str,
+    answer: Answer,
+    wrong: t.Sequence[Answer],
+    count: int,
+    is_media: bool,
+) -> Finding:
+    """Return the finding of files that Nginx can't read, for one reason.
+
+    :param count: how many there are; ``wrong`` has some of them, the newest first.
+    """
+    first, checked = wrong[0], answer["samples"]["checked"]
+    is_one = len({sample["component"] for sample in wrong}) == 1
+    is_all = not is_one and count == checked
+    what = "pass through" if first["is_directory"] else "read"
+    more = "" if is_one else f", nor {count - 1} more of the {checked} files looked at"
+    shown = f"{first['component']}: {_access_faults.shown(first)}"
+    return Finding(
+        finding,
+        "error",
+        str(answer["path"] if is_all else first["component"]),
+        f"{_nginx_name(case)} can't {what} it{more}",
+        "; ".join(part for part in (shown, _proof_of_sample(case, first)) if part),
+        _mend_of_sample(case, first, is_media),
+        "flask_media_repair" if is_media else "flask_static_root",
+    )
 
 
 def _is_by_umask(case: Case, sample: Answer, bit: int) -> bool:
@@ -542,7 +532,7 @@ def _id_of_sample(case: Case, sample: Answer, is_media: bool) -> str:
     return str(sample["reason"])
 
 
-def _mend_of_sample(case: Case, sample: Answer, finding: str, is_media: bool) -> str:
+def _mend_of_sample(case: Case, sample: Answer, is_media: bool) -> str:
     user, process = _nginx_name(case), case.process or {}
     component = shlex.quote(str(sample["component"]))
     stop = {**sample, "component": sample["component"]}
@@ -593,7 +583,7 @@ def _proof_of_sample(case: Case, sample: Answer) -> str:
     keys = [*(f"permissions.suspect.{n}" for n in range(3)), *(mount.key for mount in case.static)]
     for key in keys:
         response = case.response(key)
-        if response and str(response.request["target"]).endswith("/" + _quoted(name)):
+        if response and str(response.request["target"]).endswith("/" + quoted(name)):
             return "; ".join([str(response), *response.log[:1]])
     return ""
 
@@ -607,63 +597,86 @@ def _root(case: Case, location: FilesLocation) -> str:
 
 
 def _judge_media_modes(case: Case, findings: Findings) -> None:
-    tree, access = case.answer("core.media.tree") or {}, case.answer("core.media.path") or {}
+    _judge_world_writable(case, findings)
+    if _is_same_user(case):
+        _judge_same_user(case, findings)
+    elif not findings.of("media-world-writable"):
+        _judge_written_by_nginx(case, case.answer("core.media.path") or {}, findings)
+    _judge_executable(case, findings)
+
+
+def _judge_world_writable(case: Case, findings: Findings) -> None:
+    tree = case.answer("core.media.tree") or {}
     root = str(tree.get("path") or case.media_root or "")
+    access = case.answer("core.media.path") or {}
     directory = case.answer("core.upload.0.directory") or access
-    mode = int(str(directory.get("mode") or "0"), 8)
-    counts = tree.get("counts") or {}
+    mode = str(directory.get("mode") or "0")
+    paths = list(tree.get("world_writable") or [])
+    if root and int(mode, 8) & 0o002:
+        component, evidence = root, f"{root}: mode {mode}"
+    elif paths:
+        count = tree["counts"]["world_writable"]
+        component, evidence = _common(paths), f"{count} such, as {paths[0]}"
+    else:
+        return
+    findings.add(
+        Finding(
+            "media-world-writable",
+            "error",
+            component,
+            "every user of the host can write it, and so change what Nginx serves",
+            evidence,
+            f"Leave only the app the right to write: chmod -R o-w {shlex.quote(component)}; in the app's code "
+            "os.umask(0) and modes of 0o777 or 0o666 have to go.",
+            "flask_media_repair",
+        ),
+        subjects=[component],
+    )
+
+
+def _judge_executable(case: Case, findings: Findings) -> None:
+    tree = case.answer("core.media.tree") or {}
+    paths = list(tree.get("executable") or [])
+    if not paths:
+        return
+    count, root = tree["counts"]["executable"], shlex.quote(str(tree["path"]))
+    findings.add(
+        Finding(
+            "media-executable",
+            "warning",
+            _common(paths),
+            "an upload can be run as a program",
+            f"{count} of {tree.get('files')} files, such as {paths[0]}",
+            f"find {root} -type f -exec chmod a-x {{}} +; and in the place of chmod -R 755 write "
+            "chmod -R u=rwX,g=rX,o= from now on. In the app, save by open() or FileStorage.save(), not by "
+            "shutil.copy(), which keeps the mode.",
+            "flask_media_repair",
+        )
+    )
+
+
+def _judge_same_user(case: Case, findings: Findings) -> None:
     process = case.process or {}
-    open_paths = list(tree.get("world_writable") or [])
-    if root and (mode & 0o002 or open_paths):
-        component = root if mode & 0o002 else _common(open_paths)
-        findings.add(
-            Finding(
-                "media-world-writable",
-                "error",
-                component,
-                "every user of the host can write it, and so put files into what Nginx serves",
-                f"{component}: mode {directory.get('mode')}"
-                if mode & 0o002
-                else f"{counts.get('world_writable')} such, as {open_paths[0]}",
-                f"Leave only the app the right to write: chmod -R o-w {shlex.quote(component)}; os.umask(0) and modes of 0o777 or 0o666 in the app's code have to go.",
-                "flask_media_repair",
-            ),
-            subjects=[component],
-        )
-    elif not _is_same_user(case):
-        _judge_written_by_nginx(case, access, findings)
-    run = list(tree.get("executable") or [])
-    if run:
-        component = run[0] if counts.get("executable", len(run)) == 1 else _common(run)
-        findings.add(
-            Finding(
-                "media-executable",
-                "warning",
-                component,
-                "an upload can be run as a program",
-                f"{counts.get('executable', len(run))} of {tree.get('files')} files, such as {run[0]}",
-                f"find {shlex.quote(root)} -type f -exec chmod a-x {{}} +; and in the place of chmod -R 755 write chmod -R u=rwX,g=rX,o= . "
-                f"In the app, save by open() or FileStorage.save(), not by shutil.copy(), which keeps the mode.",
-                "flask_media_repair",
-            )
-        )
-    if _is_same_user(case) and process.get("uid") and case.media_location:
-        component = str(
-            (case.container or {}).get("name")
-            or process.get("unit")
-            or f"process {process.get('pid')}"
-        )
+    if process.get("uid") and case.media_location:
         findings.add(
             Finding(
                 "media-writable-by-nginx",
                 "warning",
-                component,
-                f"the app runs as Nginx's own user, {process.get('user')}: Nginx can write uploads, and read all that is the app's",
+                _running(case),
+                f"the app runs as Nginx's own user, {process.get('user')}: Nginx can write uploads, and read all "
+                "that is the app's",
                 f"uid {process.get('uid')} both",
                 "Run the app as a user of its own, and let Nginx read uploads by a group.",
                 "flask_app_user",
             )
         )
+
+
+def _running(case: Case) -> str:
+    """Return what the app runs as on this host: its container, unit or process."""
+    process = case.process or {}
+    own = (case.container or {}).get("name") or process.get("unit")
+    return str(own or f"process {process.get('pid')}")
 
 
 def _is_same_user(case: Case) -> bool:
@@ -750,9 +763,3 @@ def _is_static(case: Case, location: FilesLocation) -> bool:
 
 def _common(paths: t.Sequence[str]) -> str:
     return paths[0] if len(paths) == 1 else posixpath.commonpath(paths)
-
-
-def _quoted(path: str) -> str:
-    import urllib.parse
-
-    return urllib.parse.quote(path)
