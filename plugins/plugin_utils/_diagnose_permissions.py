@@ -44,6 +44,8 @@ PRECEDENCE = (
     "not-readable",
     "not-writable",
 )
+# What loses uploads one day stops nobody now.
+LASTING = ("media-in-release", "shared-directory")
 NGINX_SAMPLES, APP_SAMPLES = 200, 50
 
 
@@ -131,6 +133,12 @@ def judge(case: Case, findings: Findings) -> None:
     _judge_writable_static(case, findings)
 
 
+def _told(findings: Findings, path: str) -> Finding | None:
+    """Return why a path fails, if that is known: where uploads should not lie they can be closed too."""
+    finding = findings.explained(path)
+    return None if finding and finding.id in LASTING else finding
+
+
 # Who is stopped
 
 
@@ -186,7 +194,7 @@ def _judge_stops(case: Case, stops: t.Sequence[Stop], findings: Findings) -> Non
     by_component: dict[str, list[Stop]] = {}
     of_group: dict[int, str] = {}
     for stop in stops:
-        if stop.reason in OF_OTHERS or findings.explained(stop.component):
+        if stop.reason in OF_OTHERS or _told(findings, stop.component):
             continue
         component = stop.component
         group = _lacked_group(case, stop)
@@ -195,7 +203,7 @@ def _judge_stops(case: Case, stops: t.Sequence[Stop], findings: Findings) -> Non
             component = of_group.setdefault(group, component)
         by_component.setdefault(component, []).append(stop)
     for component, here in by_component.items():
-        if not findings.explained(component):
+        if not _told(findings, component):
             others = [stop.component for stop in here]
             urls = [url for other in others for url in _urls_below(case, other)]
             findings.add(_of_component(case, here), subjects=[*others, *urls])
@@ -480,7 +488,7 @@ def _judge_samples(
     by_id: dict[str, list[Answer]] = {}
     for sample in samples.get("unreadable") or []:
         is_of_umask = is_media and umask and _is_by_umask(case, sample, umask)
-        is_told = sample["reason"] in OF_OTHERS or findings.explained(sample["component"])
+        is_told = sample["reason"] in OF_OTHERS or _told(findings, sample["component"])
         if not is_of_umask and not is_told:
             by_id.setdefault(_id_of_sample(case, sample, is_media), []).append(sample)
     for finding, wrong in by_id.items():
@@ -619,6 +627,8 @@ def _judge_world_writable(case: Case, findings: Findings) -> None:
         component, evidence = _common(paths), f"{count} such, as {paths[0]}"
     else:
         return
+    if _told(findings, component):
+        return
     findings.add(
         Finding(
             "media-world-writable",
@@ -691,7 +701,7 @@ def _judge_written_by_nginx(case: Case, access: Answer, findings: Findings) -> N
         return
     component = str(access["path"]) if is_root else _common([sample["path"] for sample in granted])
     facts = access if is_root else granted[0]
-    if findings.explained(component):
+    if _told(findings, component):
         return
     findings.add(
         Finding(

@@ -431,6 +431,16 @@ def test_cause_that_storage_told_of_is_not_told_again() -> None:
     ]
 
 
+def test_uploads_in_a_release_can_be_closed_too() -> None:
+    inside = "/opt/gallery/src/gallery/uploads"
+    facts = stop(inside, "not-writable", "2550", 999, 33)
+    there = {"path": inside, "exists": True, "realpath": inside, "mode": "2550"}
+    answers = {**healthy(**unwritten(facts)), "core.upload.0.directory": there}
+    made = diagnosis.case(answers=answers, app=diagnosis.config(UPLOAD_FOLDER=inside))
+    told = diagnosis.found(made, _diagnose_storage, _diagnose_permissions)
+    assert [one.id for one in told] == ["media-in-release", "not-writable"]
+
+
 @pytest.mark.parametrize("word", ["777", "chown -R www-data", "setenforce", "down -v"])
 def test_no_mend_widens_access(word: str) -> None:
     broken = [
