@@ -164,13 +164,21 @@ def _stops_of_nginx(case: Case) -> t.Iterator[Stop]:
         answer = _access(case, n, each) or {}
         stop = answer.get("blocked_by")
         if stop:
-            yield Stop(user, False, stop, _proof(case, each))
+            yield Stop(user, False, {**stop, "label": _label(answer, stop)}, _proof(case, each))
     stop = (case.answer("core.socket") or {}).get("blocked_by")
     if stop:
         response = case.response("core.app")
         yield Stop(
             user, False, stop, "; ".join([str(response), *response.log[:1]]) if response else ""
         )
+
+
+def _label(answer: Answer, stop: Answer) -> str | None:
+    """Return the SELinux label of the component that stops."""
+    for component in answer.get("components") or []:
+        if component["path"] == stop["component"]:
+            return t.cast("str | None", component.get("label"))
+    return None
 
 
 def _access(case: Case, n: int, location: FilesLocation) -> Answer | None:
@@ -244,7 +252,7 @@ def _of_component(case: Case, stops: t.Sequence[Stop]) -> Finding:
         "error",
         stop.component,
         _access_faults.message(stop.reason, users),
-        "; ".join([*_shown(stops), *_acl(stop), *dict.fromkeys(proofs[:2])]),
+        "; ".join([*_shown(stops), *_why(case, stop), *dict.fromkeys(proofs[:2])]),
         fix,
         "flask_media_root"
         if case.media_directory and below(case.media_directory, stop.component)
@@ -258,9 +266,11 @@ def _shown(stops: t.Sequence[Stop]) -> list[str]:
     )
 
 
-def _acl(stop: Stop) -> t.Iterator[str]:
+def _why(case: Case, stop: Stop) -> t.Iterator[str]:
     if stop.reason == "acl-mask":
         yield f"ACL {', '.join(stop.facts.get('acl') or [])}"
+    if stop.reason == "selinux-label":
+        yield f"label {stop.facts.get('label') or 'not known'}; SELinux {case.nginx.get('selinux') or 'enforces'}"
 
 
 def _mend(case: Case, stop: Stop, stops: t.Sequence[Stop]) -> str:

@@ -183,6 +183,15 @@ def test_reasons_of_the_kernel(reason: str) -> None:
     assert ("restorecon" if reason == "selinux-label" else "getfacl") in one[0].fix
 
 
+def test_label_is_shown() -> None:
+    media = stop(MEDIA, "selinux-label", "0755")
+    components = [{"path": MEDIA, "label": "unconfined_u:object_r:tmp_t:s0"}]
+    answers = healthy(**{"core.media.path": access(MEDIA, media, components=components)})
+    one = findings(answers, nginx={"selinux": "enforcing"})[0]
+    assert "tmp_t" in one.evidence and "enforcing" in one.evidence
+    assert "setenforce" not in one.fix
+
+
 # Writing
 
 
