@@ -212,7 +212,7 @@ def _relative(case: Case, upload: Upload) -> Finding | None:
     return Finding(
         "upload-folder-relative",
         "error" if differs else "warning",
-        upload.key,
+        case.config_key(upload.key),
         f"{upload.key} is a relative path: file.save() writes to {upload.path}, by the working directory, and "
         f"send_from_directory() reads {read}, by the app's own"
         + ("" if differs else "; now both are one, by chance"),
@@ -522,7 +522,7 @@ def _add_mismatch(case: Case, upload: Upload, evidence: str, findings: Findings)
         )
         fix = f"mount {location.directory} at {upload.path} in the container, and copy what is in {source} there"
     else:
-        component, saved = upload.key, upload.path
+        component, saved = case.config_key(upload.key), upload.path
         fix = f"set {upload.key} to {location.directory}, and copy what is in {upload.path} there"
     findings.add(
         Finding(

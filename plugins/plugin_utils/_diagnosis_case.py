@@ -337,6 +337,10 @@ class Case:
         """The app's main directory of uploads."""
         return self.uploads[0] if self.uploads else None
 
+    def config_key(self, name: str) -> str:
+        """Return how a key of the app's config is named as a component."""
+        return f"{name} of {(self.process or {}).get('callable') or self.name}"
+
     def on_host(self, path: str) -> str | None:
         """Return where a path of the app's is on the host; ``None`` if it is in a container's layer."""
         if self.container is None:

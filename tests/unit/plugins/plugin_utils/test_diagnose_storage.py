@@ -10,6 +10,7 @@ from tests.unit import diagnosis
 
 MEDIA = "/var/www/gallery/media"
 STATIC = "/var/www/gallery/static"
+KEY = "UPLOAD_FOLDER of wsgi:app"
 FOLDER = "/opt/gallery/src/gallery/static"
 Answers = dict[str, t.Any]
 
@@ -219,7 +220,7 @@ def test_relative_directory_is_the_only_cause() -> None:
     made = diagnosis.case(answers=healthy(path, **lost), **uploads("uploads"))
     one = diagnosis.found(made, _diagnose_storage)
     assert [(each.id, each.component, each.severity) for each in one] == [
-        ("upload-folder-relative", "UPLOAD_FOLDER", "error")
+        ("upload-folder-relative", KEY, "error")
     ]
     assert path in one[0].message and "/opt/gallery/src/gallery/uploads" in one[0].message
 
@@ -244,9 +245,7 @@ APART = {
 
 def test_two_directories() -> None:
     other = "/var/www/gallery/uploads"
-    assert found(healthy(other, **APART), **uploads(other)) == [
-        ("upload-folder-mismatch", "UPLOAD_FOLDER")
-    ]
+    assert found(healthy(other, **APART), **uploads(other)) == [("upload-folder-mismatch", KEY)]
 
 
 def test_behaviour_wins_over_names() -> None:
@@ -278,7 +277,7 @@ def test_container_writes_to_another_directory() -> None:
 def test_missing_directory_while_nginx_serves_another() -> None:
     gone = {"core.upload.0.directory": directory("/srv/typo", exists=False)}
     assert found(healthy("/srv/typo", **gone), **uploads("/srv/typo")) == [
-        ("upload-folder-mismatch", "UPLOAD_FOLDER")
+        ("upload-folder-mismatch", KEY)
     ]
 
 
