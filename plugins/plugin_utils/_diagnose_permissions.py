@@ -135,8 +135,7 @@ def judge(case: Case, findings: Findings) -> None:
 
 def _told(findings: Findings, path: str) -> Finding | None:
     """Return why a path fails, if that is known: where uploads should not lie they can be closed too."""
-    finding = findings.explained(path)
-    return None if finding and finding.id in LASTING else finding
+    return findings.explained(path, LASTING)
 
 
 # Who is stopped
@@ -449,7 +448,7 @@ def _judge_umask(case: Case, findings: Findings) -> int:
                 f"find {shlex.quote(str(case.media_directory))} -type f -user {process.get('user')} -exec chmod {'g' if bit == 0o040 else 'o'}+r {{}} +",
                 "flask_media_permissions",
             ),
-            subjects=[case.media_url or ""],
+            subjects=_media_urls(case),
         )
         return bit
     directory = str(case.media_directory)
@@ -472,9 +471,13 @@ def _judge_umask(case: Case, findings: Findings) -> int:
             else f"Look at getfacl {shlex.quote(directory)}: its default mask has to have r.",
             "flask_media_permissions",
         ),
-        subjects=[case.media_url or "", directory],
+        subjects=[*_media_urls(case), directory],
     )
     return 0
+
+
+def _media_urls(case: Case) -> list[str]:
+    return [case.media_url] if case.media_url else []
 
 
 def _reading_bit(case: Case) -> int:

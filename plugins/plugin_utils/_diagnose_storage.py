@@ -117,15 +117,10 @@ def judge(case: Case, findings: Findings) -> None:
             or _in_release(case, n, upload)
         )
         if found:
-            subjects = [
-                upload.path,
-                *(
-                    [case.media_url]
-                    if found.id == "upload-folder-relative" and case.media_url
-                    else []
-                ),
-            ]
-            findings.add(found, subjects=subjects if found.severity == "error" else ())
+            is_relative = found.id == "upload-folder-relative"
+            urls = [case.media_url] if is_relative and case.media_url else []
+            is_useless = found.severity == "error"
+            findings.add(found, subjects=[upload.path, *urls] if is_useless else ())
     _judge_shared_locations(case, findings)
     _judge_media(case, findings)
     for mount in case.static:
@@ -151,8 +146,9 @@ def _judge_mounts(case: Case, findings: Findings) -> None:
             )
     for n, point in enumerate(_mount_points(case)):
         unit = case.answer(f"storage.unit.{n}")
-        mounted = {answer.get("mount_point") for answer in _storages(case)}
-        if unit and unit["exists"] and point not in mounted:
+        # What is mounted below may have been so after it.
+        is_mounted = any(below(point, str(found.get("mount_point"))) for found in _storages(case))
+        if unit and unit["exists"] and not is_mounted:
             _add_unmounted(case, point, f"{unit['path']} mounts something there", {}, findings)
 
 
@@ -165,12 +161,9 @@ def _add_unmounted(case: Case, point: str, why: str, answer: Answer, findings: F
             "error",
             point,
             f"nothing is mounted there, so the {what} are not there either",
-            why
-            + (
-                f", and it lies on {answer['mount_point']} ({answer['source']})"
-                if answer.get("mount_point")
-                else ""
-            ),
+            f"{why}, and it lies on {answer['mount_point']} ({answer['source']})"
+            if answer
+            else why,
             f"Attach what is to be mounted there if it is gone, then: mount {point}. Move away first what was "
             "written below that path meanwhile, and let the app's unit have RequiresMountsFor= with it.",
             "flask_media_mount",
@@ -520,10 +513,10 @@ def _add_mismatch(case: Case, upload: Upload, evidence: str, findings: Findings)
             source,
             f"{upload.path} of container {container['name']}, which is {source} on the host",
         )
-        fix = f"mount {location.directory} at {upload.path} in the container, and copy what is in {source} there"
+        fix = f"mount {location.directory} at {upload.path} in the container"
     else:
         component, saved = case.config_key(upload.key), upload.path
-        fix = f"set {upload.key} to {location.directory}, and copy what is in {upload.path} there"
+        source, fix = upload.path, f"set {upload.key} to {location.directory}"
     findings.add(
         Finding(
             "upload-folder-mismatch",
@@ -531,7 +524,8 @@ def _add_mismatch(case: Case, upload: Upload, evidence: str, findings: Findings)
             component,
             f"the app saves uploads in {saved}, and Nginx serves {location.url} from {location.directory}",
             evidence,
-            f"Make both one directory: {fix}; or write the app's directory into that location.",
+            f"Make both one directory: {fix}, or write {source} into the location "
+            f"({location.location.component}). Then move there what is in the other.",
             "flask_media_root",
         ),
         subjects=[upload.path, *([case.media_url] if case.media_url else [])],

@@ -327,7 +327,10 @@ def test_mount_is_missing_and_media_with_it() -> None:
     assert found(answers) == [("mount-missing", "/var/www/gallery")]
 
 
-@pytest.mark.parametrize(("point", "expected"), [("/", [("mount-missing", MEDIA)]), (MEDIA, [])])
+@pytest.mark.parametrize(
+    ("point", "expected"),
+    [("/", [("mount-missing", MEDIA)]), (MEDIA, []), (f"{MEDIA}/more", [])],
+)
 def test_unit_of_a_mount(point: str, expected: list[tuple[str, str]]) -> None:
     unit = {"path": "/etc/systemd/system/var-www-gallery-media.mount", "exists": True}
     made = {"storage.unit.0": unit, "storage.upload.0": storage(mount_point=point)}
