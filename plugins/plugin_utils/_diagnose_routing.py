@@ -19,7 +19,6 @@ import typing as t
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _deliveries,
     _diagnosis_case,
-    _diagnosis_sites,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._findings import (
     Finding,
@@ -72,6 +71,9 @@ def _taken(case: Case) -> t.Iterator[Delivery]:
     """Yield files by whose suffix another location is chosen than for the one that all ask for."""
     ground = _deliveries.Ground(case)
     for delivery in _deliveries.deliveries(case):
+        if not delivery.is_static:
+            # There is none yet when this is asked.
+            continue
         names = ground.names(f"{delivery.key}.tree")
         yield from _taken_from(case, delivery, names, _deliveries.LOADED)
     if case.media_url and case.upload:
@@ -273,19 +275,10 @@ def _shadowed(
     """Find the location that takes a file away from the one that has it."""
     target = str(response.request["target"])
     route = case.route(target)
-    chain = route.locations if route else []
-    if not chain:
+    found = _deliveries.taken(case, ground, delivery, target, route)
+    if found is None:
         return None
-    rival, owner = chain[0], _deliveries.rival(case, ground, delivery, target, chain[0])
-    if owner is None and len(chain) > 1:
-        # Nested: what is around it has the file.
-        rival, owner = chain[-1], chain[-2]
-        if not _deliveries.would_deliver(case, ground, delivery, target, owner) or not _differs(
-            rival
-        ):
-            return None
-    if owner is None:
-        return None
+    rival, owner = found
     mend = (
         f"Write location ^~ {owner.pattern} {{ at {owner.component}, which keeps regex locations away."
         if rival.is_regex and owner in case.server.locations and owner.modifier != "^~"
@@ -300,12 +293,6 @@ def _shadowed(
         f"{_evidence(response)}; {owner} is at {owner.component}",
         mend,
     )
-
-
-def _differs(location: t.Any) -> bool:
-    """Return whether a nested location does something else with a file than what is around it."""
-    names = ("root", "alias", "deny", "return", "try_files", "rewrite", *_diagnosis_sites.PASSES)
-    return bool(location.own(*names))
 
 
 def _in_another_mount(

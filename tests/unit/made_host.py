@@ -95,7 +95,10 @@ class Host:
                     for placeholder, name in names.items():
                         if key in filled:
                             filled[key] = filled[key].replace(placeholder, name)
-                answers[question["id"]] = getattr(self, f"_{kind}")(filled)
+                answer = getattr(self, f"_{kind}")(filled)
+                if "target" in filled and "unseen" not in answer:
+                    answer["target"] = filled["target"]
+                answers[question["id"]] = answer
         for path in [path for path in self.files if "flask-verify-" in path]:
             del self.files[path]
         return {"answers": answers, "unseen": []}

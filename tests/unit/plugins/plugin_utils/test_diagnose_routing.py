@@ -79,7 +79,7 @@ def rule(text: str, *methods: str, endpoint: str = "view", **more: t.Any) -> dic
     ],
 )
 def test_what_is_right_gives_nothing(changes: list[tuple[str, str]]) -> None:
-    files = {**FILES, "/srv/mirror/a.iso": "a", f"{CODE}/css/.hidden": "no secret"}
+    files = {**FILES, "/srv/mirror/a.iso": "a"}
     assert found(Host(conf(*changes), files)) == []
 
 
@@ -183,7 +183,9 @@ def test_a_way_up_that_nobody_could_try_is_told_by_its_rule() -> None:
 
 
 def test_what_was_not_collected_is_no_wrong_path() -> None:
-    files = {path: text for path, text in FILES.items() if not path.startswith("/var/www/gallery/s")}
+    files = {
+        path: text for path, text in FILES.items() if not path.startswith("/var/www/gallery/s")
+    }
     assert found(Host(conf(), files)) == []
     files["/var/www/gallery/static/js/site.js"] = "let a;"
     assert found(Host(conf(), files)) == []
@@ -220,8 +222,11 @@ def test_a_password_file_is_looked_for_beside_nginx_conf() -> None:
             ("location-missing", "error", "server {"),
         ),
         (
-            [(APP, "location / { root /var/www/html; try_files $uri =404; }\nlocation /app/ {")],
-            None,
+            [
+                (MEDIA, "location ^~ /uploads/ {\n alias /var/www/gallery/media/;"),
+                (APP, "location / { root /var/www/html; try_files $uri @app; }\nlocation @app {"),
+            ],
+            ("location-missing", "error", "server {"),
         ),
         (
             [(STATIC, "location ^~ /assets/ {\n alias /var/www/gallery/static/;")],
@@ -232,7 +237,12 @@ def test_a_password_file_is_looked_for_beside_nginx_conf() -> None:
             ("served-by-app", "warning", "server {"),
         ),
         (
-            [(STATIC, "location ^~ /static/ {\n proxy_pass http://unix:/run/gallery/gallery.sock;")],
+            [
+                (
+                    STATIC,
+                    "location ^~ /static/ {\n proxy_pass http://unix:/run/gallery/gallery.sock;",
+                )
+            ],
             ("served-by-app", "warning", "location ^~ /static/ {"),
         ),
         (
@@ -267,11 +277,11 @@ def test_a_password_file_is_looked_for_beside_nginx_conf() -> None:
     ],
 )
 def test_a_location_at_fault_is_named(
-    changes: list[tuple[str, str]], expected: tuple[str, str, str] | None
+    changes: list[tuple[str, str]], expected: tuple[str, str, str]
 ) -> None:
     # What the docroot of all has is none of the app's.
     told = found(Host(conf(*changes), {**FILES, "/var/www/html/index.html": "Welcome"}))
-    assert told == ([expected] if expected else [])
+    assert told == [expected]
 
 
 def test_uploads_that_the_app_sends_come_from_the_app() -> None:
@@ -353,7 +363,8 @@ def test_hidden_files_that_can_be_had_are_exposed(name: str) -> None:
     assert found(host) == [("dotfile-exposed", "error", "location ^~ /static/ {")]
     [finding] = host.findings()
     assert finding.evidence == f"HEAD /static/{name} 200, 6 bytes"
-    kept = conf((STATIC, STATIC + '\nlocation ~ "/[.]" { return 404; }'))
+    rule = '\nlocation ~ "/[.]" { return 404; }'
+    kept = conf((STATIC, STATIC + rule), (MEDIA, MEDIA + rule))
     assert found(Host(kept, files)) == []
 
 
@@ -397,7 +408,9 @@ def test_a_list_of_uploads_is_told_once_and_at_its_line() -> None:
     assert found(Host(own, FILES)) == [("directory-listing", "error", "autoindex on;")]
 
 
-GUARDED = "location /papers/ {\n root /srv;\n auth_basic Members;\n auth_basic_user_file /etc/m;\n}\n"
+GUARDED = (
+    "location /papers/ {\n root /srv;\n auth_basic Members;\n auth_basic_user_file /etc/m;\n}\n"
+)
 
 
 def test_what_a_regex_takes_from_a_guarded_location_is_for_everybody() -> None:
