@@ -211,6 +211,12 @@ def directive_of(location: _nginx_config.Location | None, case: Case) -> t.Any:
     return found[-1] if found and found[-1].args else None
 
 
+def server_of(case: Case) -> _nginx_config.Server:
+    """Return the server block, where the caller knows that there is one."""
+    assert case.server is not None
+    return case.server
+
+
 def is_of_files(location: t.Any) -> bool:
     """Return whether a location can serve files: it neither passes requests on nor answers them."""
     return not any(location.own(name) for name in (*_diagnosis_sites.PASSES, "return"))
@@ -238,7 +244,7 @@ def rival(case: Case, ground: Ground, delivery: Delivery, target: str, chosen: t
     uri = target.partition("?")[0]
     prefixes = [
         location
-        for location in case.server.locations
+        for location in server_of(case).locations
         if location is not chosen
         and location.modifier in ("", "^~")
         and uri.startswith(location.pattern)

@@ -202,7 +202,7 @@ def _symlink_blocked(
 ) -> Finding | None:
     route = case.route(str(response.request["target"]))
     location = route.locations[-1] if route and route.locations else None
-    found = (location or case.server).effective("disable_symlinks")
+    found = (location or _deliveries.server_of(case)).effective("disable_symlinks")
     if by_app or not found or found[-1].args[:1] == ["off"] or response.status not in (403, 404):
         return None
     directive = found[-1]
@@ -263,7 +263,7 @@ def _own_location(case: Case, url: str) -> t.Any:
     """Return the prefix location that is for a URL prefix alone: no other and no catch-all."""
     found = [
         location
-        for location in case.server.locations
+        for location in _deliveries.server_of(case).locations
         if location.modifier in ("", "^~") and _diagnosis_case.slashed(location.pattern) == url
     ]
     return found[0] if found else None
@@ -281,7 +281,9 @@ def _shadowed(
     rival, owner = found
     mend = (
         f"Write location ^~ {owner.pattern} {{ at {owner.component}, which keeps regex locations away."
-        if rival.is_regex and owner in case.server.locations and owner.modifier != "^~"
+        if rival.is_regex
+        and owner in _deliveries.server_of(case).locations
+        and owner.modifier != "^~"
         else f"Leave these files to {owner}: take this location away, or make it match less."
     )
     answerer = "hands it to the app" if by_app else f"answers {response.status}"
@@ -317,7 +319,7 @@ def _in_another_mount(
         location.component,
         f"{location} takes what is below {delivery.url}, and does not have the files of {delivery.name}",
         f"{_evidence(response)}; the app has {posixpath.join(delivery.folder, delivery.sample)}",
-        f"Add location ^~ {delivery.url} {{ alias {delivery.folder}/; }} to {case.server.component}, or "
+        f"Add location ^~ {delivery.url} {{ alias {delivery.folder}/; }} to {_deliveries.server_of(case).component}, or "
         "publish the blueprint's files to where this location looks.",
         "flask_static_root",
     )
@@ -348,7 +350,7 @@ def _served_by_app(
         component, why = own.component, f"{own} hands them on"
         mend = f"Let it serve them: location ^~ {delivery.url} {{ alias {delivery.folder}/; }}"
     else:
-        component, why = case.server.component, "no location is for them"
+        component, why = _deliveries.server_of(case).component, "no location is for them"
         mend = (
             f"Add location ^~ {delivery.url} {{ alias {delivery.folder}/; }} to this server block"
         )
@@ -386,7 +388,7 @@ def _missing(
     return Finding(
         "location-missing",
         "error",
-        case.server.component,
+        _deliveries.server_of(case).component,
         f"no location is for {what} at {delivery.url}: a request for one {where}",
         _evidence(response) + (", by the app" if by_app else ""),
         f"Add location ^~ {delivery.url} {{ alias {delivery.folder}/; }} to this server block, and see that "

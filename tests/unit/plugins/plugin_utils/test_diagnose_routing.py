@@ -143,8 +143,7 @@ def test_what_lies_in_the_release_behind_a_link_is_the_same_file() -> None:
             [
                 (
                     STATIC,
-                    "location ~ ^/static/(.*)$ {\n alias /var/www/gallery/static/$1;\n"
-                    "try_files $uri =404;",
+                    "location ~ ^/static/(.*)$ {\n alias /var/www/gallery/static/$1;\ntry_files $uri =404;",
                 )
             ],
             ("regex-alias", "error", "alias /var/www/gallery/static/$1;"),
@@ -383,8 +382,7 @@ def test_a_rule_for_hidden_files_has_to_work_for_uploads() -> None:
     ("change", "component"),
     [
         (
-            f"root /opt/gallery/src;\nlocation /x/ {{ return 404; }}\n{APP}\ntry_files $uri @app; }}\n"
-            "location @app {",
+            f"root /opt/gallery/src;\n{APP}\ntry_files $uri @app; }}\nlocation @app {{",
             "root /opt/gallery/src;",
         ),
         (
