@@ -450,6 +450,8 @@ class _Router(_nginx_script.Request):
             for name in ("auth_basic", "auth_request")
             for directive in self.level.effective(name)[-1:]
             if directive.args[:1] != ["off"]
+            # Without a file of passwords it lets everybody pass: ngx_http_auth_basic_handler().
+            and (name != "auth_basic" or self.level.effective("auth_basic_user_file"))
         ]
         self._route.guards = guards
         allowed = self._is_address_allowed()

@@ -34,7 +34,7 @@ def config_of(http: str) -> _nginx_config.Config:
 
 
 def route(server: str, target: str, http: str = "", **request: t.Any) -> _nginx_routes.Route:
-    config = config_of(f"{http} server {{ root /srv; {server} }}")
+    config = config_of(f"{http} auth_basic_user_file /x; server {{ root /srv; {server} }}")
     return _nginx_routes.route(config, config.servers[0], target, exists=TREE.get, **request)
 
 
@@ -68,7 +68,7 @@ def test_lua_that_only_filters_is_no_reason() -> None:
 
 
 def test_who_may_see_it_is_said_and_can_be_taken_for_granted() -> None:
-    server = 'location / { auth_basic "x"; auth_basic_user_file y; auth_request /z; }'
+    server = 'location / { auth_basic "x"; auth_request /z; }'
     closed = route('location / { auth_basic "x"; }', "/a.css")
     assert (closed.kind, closed.status) == ("error", 401)
     assert [one.name for one in closed.guards] == ["auth_basic"]
@@ -78,6 +78,12 @@ def test_who_may_see_it_is_said_and_can_be_taken_for_granted() -> None:
     asked = route('auth_basic "x";', "/a.css", headers={"Authorization": "Basic eA=="})
     assert asked.kind == "unknown"
     assert route('auth_basic "x"; location / { auth_basic off; }', "/a.css").status == 200
+
+
+def test_without_a_file_of_passwords_everybody_passes() -> None:
+    config = config_of('auth_basic "x"; server { root /srv; }')
+    found = _nginx_routes.route(config, config.servers[0], "/a.css", exists=TREE.get)
+    assert (found.status, found.guards) == (200, [])
 
 
 @pytest.mark.parametrize(
