@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Says of each URL which server block, location, file or upstream answers, with which status and headers, by Nginx's own rules.
   - Makes no request. The control node reads the configuration; the host is asked only what is there, as Nginx's user and in Nginx's view.
-  - Where the answer depends on what a configuration does not tell (Lua, C(auth_request), a variable of a client's), RV(routes[].kind) is V(unknown), and RV(routes[].reason) says why. Nothing is guessed.
+  - Where the answer depends on what a configuration does not tell (Lua, C(auth_request), a variable of a client's), RV(routes[].kind) is V(unknown),
+    and RV(routes[].reason) says why. Nothing is guessed.
   - The control node's Python needs C(crossplane).
 attributes:
   check_mode:
@@ -166,12 +167,17 @@ routes:
       type: list
       elements: dict
       sample: []
+    header_doubts:
+      description: Directives of other modules, such as C(more_set_headers), that change headers in ways that RV(routes[].headers) does not show.
+      type: list
+      elements: dict
+      sample: []
     steps:
       description: How it comes to that, in words.
       type: list
       elements: str
       sample:
-        - "/static/app.css: location ^~ /static/ at /etc/nginx/sites-enabled/gallery.conf:20"
+        - "/static/app.css: `location ^~ /static/` at /etc/nginx/sites-enabled/gallery.conf:20"
         - "/var/www/gallery/static/app.css: file"
     reason:
       description: Why the kind is V(unknown), or empty.

@@ -44,6 +44,9 @@ _HARMLESS = re.compile(
     r"|(?:header_filter|body_filter|log|balancer)_by_lua\w*|lua_\w+|js_(?:import|var|set|path)|testcookie\w*"
     r"|opentelemetry\w*|otel\w*|opentracing\w*|track_\w+|concat\w*|substitutions\w*|subs_\w+|dav_ext\w*|status_zone"
 )
+_CHANGES_HEADERS = re.compile(
+    r"more_(?:set|clear)_headers|header_filter_by_lua\w*|js_header_filter"
+)
 _METHOD = re.compile(r"[A-Z_-]+")
 _REDIRECT_STATUS = (301, 302, 303, 307, 308)
 # ngx_http_error_pages[] has a text for these.
@@ -69,6 +72,7 @@ class Route:
     :ivar client_max_body_size: bytes, 0 for no limit.
     :ivar level: the innermost block whose settings count: the location, or an ``if`` in it.
     :ivar guards: directives that decide whether the visitor may (``auth_basic``, ``auth_request``).
+    :ivar header_doubts: directives of other modules that change headers in ways not known here.
     :ivar redirect_to: the ``Location`` header.
     :ivar error_page: the ``error_page`` that sent the request on, if one did.
     :ivar reason: why the kind is ``unknown``.
@@ -92,6 +96,7 @@ class Route:
     reason: str = ""
     level: _nginx_config.Block | None = None
     guards: list[_nginx_config.Directive] = dataclasses.field(default_factory=list)
+    header_doubts: list[_nginx_config.Directive] = dataclasses.field(default_factory=list)
     redirect_to: str | None = None
     error_page: _nginx_config.Directive | None = None
 
@@ -202,7 +207,8 @@ def route(
     :param client: whom ``allow`` and ``deny`` see.
     :param headers: other headers of the request, by their names.
     :param body_bytes: the body's announced length.
-    :param authorized: take the visitor for one whom ``auth_basic`` and ``auth_request`` let pass.
+    :param authorized: take the visitor for one whom ``auth_basic`` and ``auth_request`` let pass, with a
+        link that ``secure_link`` accepts.
     """
     listen = server.listens[0]
     tls = listen.tls if port is None else any(one.tls for one in server.listens if one.port == port)
@@ -286,6 +292,11 @@ class _Router(_nginx_script.Request):
             self.say(f"the URI is {self.uri}, decoded and normalised")
         self._begin()
 
+    def _variable_secure_link(self) -> str:
+        if self._authorized:
+            return "1"
+        raise _nginx_script.Unknown("$secure_link depends on a secret")
+
     # Phases
 
     def _begin(self) -> t.NoReturn:
@@ -310,7 +321,7 @@ class _Router(_nginx_script.Request):
             self.level, self._handler, self.is_uri_changed = self.server, None, False
             found = self._search(self.server.locations)
             chain = self._chain()
-            where = f"{chain[-1]} at {chain[-1].component}" if chain else "no location"
+            where = _nginx_script.where(chain[-1]) if chain else "no location"
             self.say(f"{self.uri}: {where}")
             if not self.is_internal and self.level.effective("internal"):
                 self._finalize(404, "the location is internal, and the request comes from outside")
@@ -398,7 +409,7 @@ class _Router(_nginx_script.Request):
             allowed = {method.upper() for method in limit.args}
             allowed |= {"HEAD"} if "GET" in allowed else set()
             if self.method not in allowed:
-                self.say(f"`{limit}` at {limit.component} holds for {self.method}")
+                self.say(f"{_nginx_script.where(limit)} holds for {self.method}")
                 self.level = _nginx_config.Block(limit, self.level)
         self.on_level_changed()
 
@@ -437,11 +448,13 @@ class _Router(_nginx_script.Request):
                     r"\w+_by_lua\w*|auth_\w+|js_access", name
                 )
                 if _OPAQUE.fullmatch(name) and not is_off and is_inherited:
-                    raise _nginx_script.Unknown(f"`{name}` at {directive.component} decides")
+                    raise _nginx_script.Unknown(
+                        f"{_nginx_script.where(directive, directive.name)} decides"
+                    )
                 is_ours = isinstance(level, _nginx_config.Location) and level is block
                 if is_ours and not _nginx_config.is_known(name) and not _HARMLESS.fullmatch(name):
                     raise _nginx_script.Unknown(
-                        f"`{name}` at {directive.component} is of a module that is not known here"
+                        f"{_nginx_script.where(directive, directive.name)} is of a module that is not known here"
                     )
 
     def _access(self) -> None:
@@ -450,6 +463,8 @@ class _Router(_nginx_script.Request):
             for name in ("auth_basic", "auth_request")
             for directive in self.level.effective(name)[-1:]
             if directive.args[:1] != ["off"]
+            # Without a file of passwords it lets everybody pass: ngx_http_auth_basic_handler().
+            and (name != "auth_basic" or self.level.effective("auth_basic_user_file"))
         ]
         self._route.guards = guards
         allowed = self._is_address_allowed()
@@ -462,18 +477,20 @@ class _Router(_nginx_script.Request):
             return
         for directive in guards:
             if directive.name == "auth_request":
-                raise _nginx_script.Unknown(f"`{directive}` at {directive.component} decides")
+                raise _nginx_script.Unknown(f"{_nginx_script.where(directive)} decides")
             if "authorization" in {name.lower() for name in self.connection.headers}:
                 raise _nginx_script.Unknown(
-                    f"`{directive.name}` at {directive.component} decides by the password"
+                    f"{_nginx_script.where(directive, directive.name)} decides by the password"
                 )
         if guards:
-            self._finalize(401, f"`{guards[0].name}` at {guards[0].component} asks for a password")
+            self._finalize(
+                401, f"{_nginx_script.where(guards[0], guards[0].name)} asks for a password"
+            )
 
     def _is_address_allowed(self) -> bool | None:
         for directive in self.level.effective("allow"):
             if directive.args and self._is_client(directive.args[0]):
-                self.say(f"`{directive}` at {directive.component}")
+                self.say(f"{_nginx_script.where(directive)}")
                 return directive.name == "allow"
         return None
 
@@ -510,7 +527,7 @@ class _Router(_nginx_script.Request):
         """As ngx_http_try_files_handler()."""
         for directive in self.level.own("try_files")[-1:]:
             args = [_nginx_uri.to_bytes(one) for one in directive.args]
-            self.say(f"`{directive}` at {directive.component}")
+            self.say(f"{_nginx_script.where(directive)}")
             for name in args[:-1]:
                 if self._try_file(name):
                     return
@@ -647,7 +664,7 @@ class _Router(_nginx_script.Request):
     def _return(self, directive: _nginx_config.Directive) -> t.NoReturn:
         """As ngx_http_script_return_code() and ngx_http_send_response()."""
         args = [_nginx_uri.to_bytes(one) for one in directive.args]
-        self.say(f"`{directive}` at {directive.component}")
+        self.say(f"{_nginx_script.where(directive)}")
         if not args[0].isdigit():
             args = ["302", args[0]]
         status, text = int(args[0]), args[1] if len(args) > 1 else ""
@@ -661,7 +678,7 @@ class _Router(_nginx_script.Request):
         self._finish("return", status)
 
     def _pass(self, directive: _nginx_config.Directive) -> t.NoReturn:
-        self.say(f"`{directive.name}` at {directive.component}")
+        self.say(f"{_nginx_script.where(directive, directive.name)}")
         target = _upstream_target(self, directive)
         self._route.upstreams = target.addresses
         self._route.upstream = target.addresses[0] if target.addresses else None
@@ -687,7 +704,7 @@ class _Router(_nginx_script.Request):
         wanted = _nginx_uri.to_text(name)
         for location in self.server.locations:
             if location.modifier == "@" and location.pattern == wanted:
-                self.say(f"on to {location} at {location.component}")
+                self.say(f"on to {_nginx_script.where(location)}")
                 self.is_internal = True
                 self._handler, self.is_uri_changed = None, False
                 self.level = location
@@ -722,7 +739,7 @@ class _Router(_nginx_script.Request):
         self._finish("redirect" if status in _REDIRECT_STATUS else "error", status)
 
     def _send_error_page(self, page: _nginx_config.Directive, status: int) -> t.NoReturn:
-        self.say(f"`{page}` at {page.component}")
+        self.say(f"{_nginx_script.where(page)}")
         self._route.error_page = page
         # It may be that of a redirect that the page now takes the place of.
         overwrite = page.args[-2] if page.args[-2].startswith("=") else None
@@ -760,6 +777,12 @@ class _Router(_nginx_script.Request):
         self._route.uri = _nginx_uri.to_text(self.uri)
         self._route.locations = self._chain()
         self._route.client_max_body_size = self._body_limit()
+        self._route.header_doubts = [
+            directive
+            for block in self.level.ancestors()
+            for directive in block.directives
+            if _CHANGES_HEADERS.fullmatch(directive.name)
+        ]
 
     def _finish(self, kind: Kind, status: int | None) -> t.NoReturn:
         final = self._error_status or status
@@ -794,12 +817,13 @@ def _upstream_target(
     """As ngx_http_proxy_pass() and ngx_http_proxy_create_request()."""
     written = _nginx_uri.to_bytes(directive.args[0])
     value = request.expand(written)
-    has_scheme = re.match(r"(\w+)://", value)
+    # uwsgi_pass takes unix:///run/app.sock, too.
+    has_scheme = None if value.startswith("unix:") else re.match(r"(\w+)://", value)
     rest = value[has_scheme.end() :] if has_scheme else value
     default_port = 443 if has_scheme and has_scheme[1] in ("https", "grpcs") else 80
     if rest.startswith("unix:"):
         address, _colon, uri = rest.removeprefix("unix:").partition(":")
-        addresses = [f"unix:{_nginx_uri.to_text(address)}"]
+        addresses = [_nginx_config.address_of(f"unix:{_nginx_uri.to_text(address)}")]
     else:
         name, slash, tail = rest.partition("/")
         uri = slash + tail

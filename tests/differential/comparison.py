@@ -230,7 +230,12 @@ def _differences(
     is_last = route.path is not None and route.error_page is None
     # What a header's map has captured since is in a path made of captures when it is logged.
     is_fixed = not any("$" in one.args[0] for one in route.level.effective("root"))
-    if line is not None and is_last and is_fixed and filename != _bytes(route.path or ""):
+    if (
+        line is not None
+        and is_last
+        and is_fixed
+        and _bytes(route.path or "") not in (filename, f"{filename}.gz")
+    ):
         yield difference("path", route.path, filename)
     if route.kind == "file":
         assert route.path is not None

@@ -34,7 +34,7 @@ def config_of(http: str) -> _nginx_config.Config:
 
 
 def route(server: str, target: str, http: str = "", **request: t.Any) -> _nginx_routes.Route:
-    config = config_of(f"{http} server {{ root /srv; {server} }}")
+    config = config_of(f"{http} auth_basic_user_file /x; server {{ root /srv; {server} }}")
     return _nginx_routes.route(config, config.servers[0], target, exists=TREE.get, **request)
 
 
@@ -68,7 +68,7 @@ def test_lua_that_only_filters_is_no_reason() -> None:
 
 
 def test_who_may_see_it_is_said_and_can_be_taken_for_granted() -> None:
-    server = 'location / { auth_basic "x"; auth_basic_user_file y; auth_request /z; }'
+    server = 'location / { auth_basic "x"; auth_request /z; }'
     closed = route('location / { auth_basic "x"; }', "/a.css")
     assert (closed.kind, closed.status) == ("error", 401)
     assert [one.name for one in closed.guards] == ["auth_basic"]
@@ -78,6 +78,23 @@ def test_who_may_see_it_is_said_and_can_be_taken_for_granted() -> None:
     asked = route('auth_basic "x";', "/a.css", headers={"Authorization": "Basic eA=="})
     assert asked.kind == "unknown"
     assert route('auth_basic "x"; location / { auth_basic off; }', "/a.css").status == 200
+
+
+def test_a_signed_link_is_not_judged_but_can_be_taken_for_good() -> None:
+    server = 'location / { secure_link $arg_s; if ($secure_link != "1") { return 403; } }'
+    assert "secret" in route(server, "/a.css").reason
+    assert route(server, "/a.css", authorized=True).kind == "file"
+
+
+def test_headers_that_others_change_are_doubtful() -> None:
+    found = route("location / { more_set_headers 'X: 1'; }", "/a.css", "more_clear_headers Y;")
+    assert [one.name for one in found.header_doubts] == ["more_set_headers", "more_clear_headers"]
+
+
+def test_without_a_file_of_passwords_everybody_passes() -> None:
+    config = config_of('auth_basic "x"; server { root /srv; }')
+    found = _nginx_routes.route(config, config.servers[0], "/a.css", exists=TREE.get)
+    assert (found.status, found.guards) == (200, [])
 
 
 @pytest.mark.parametrize(
@@ -118,6 +135,19 @@ def test_what_it_looked_for_is_told() -> None:
     assert any("try_files" in step for step in found.steps)
 
 
+def test_names_may_be_in_any_script() -> None:
+    tree = {"/srv/日本/é.css": "file"}
+    config = config_of(
+        'server { location /日本/ { alias /srv/日本/; try_files $uri =404; add_header X "日本$uri"; } }'
+    )
+    for target in ("/日本/é.css", "/%E6%97%A5%E6%9C%AC/%C3%A9.css"):
+        found = _nginx_routes.route(config, config.servers[0], target, exists=tree.get)
+        assert (found.kind, found.path, found.uri) == ("file", "/srv/日本/é.css", "/日本/é.css")
+        assert found.headers == [("X", "日本/日本/é.css", False)]
+        assert f"/日本/é.css: `location /日本/` at {CONF}:1" in found.steps
+    assert "/日本" in route("if (-x /日本) { return 403; }", "/").reason
+
+
 def test_a_relative_root_is_below_the_prefix() -> None:
     assert route("location / { root html; }", "/a.css").path == "/usr/share/nginx/html/a.css"
 
@@ -135,6 +165,7 @@ UPSTREAMS = "upstream app { server unix:/run/a.sock; server 10.0.0.1:81 backup; 
         ("proxy_pass https://other;", "other:443", "/x/%20y?a=b"),
         ("proxy_pass http://unix:/run/b.sock:/u;", "unix:/run/b.sock", "/u%20y?a=b"),
         ("uwsgi_pass app;", "unix:/run/a.sock", "/x/%20y?a=b"),
+        ("uwsgi_pass unix:///run/b.sock;", "unix:/run/b.sock", "/x/%20y?a=b"),
         ("uwsgi_pass unix:/run/b.sock;", "unix:/run/b.sock", "/x/%20y?a=b"),
         ("fastcgi_pass 127.0.0.1:9000;", "127.0.0.1:9000", "/x/%20y?a=b"),
         ("grpc_pass grpc://127.0.0.1:50051;", "127.0.0.1:50051", "/x/%20y?a=b"),
