@@ -16,7 +16,7 @@ import machine
 import states
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests import collection  # noqa: E402
+from tests import collection
 
 collection.install()
 
@@ -55,9 +55,16 @@ class Verdict:
         return "\n".join(f"{kind}: {line}" for kind, lines in kinds for line in lines)
 
 
-def diagnose(host: machine.Machine) -> Report:
+def diagnose(host: machine.Machine, faults: Sequence[states.State] = ()) -> Report:
     """Run the diagnosis as ``verify`` does, by the same functions, without Ansible between them."""
-    reports = importlib.import_module(DIAGNOSIS).run(host.ask)
+
+    def ask(module: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        answer = host.ask(module, arguments)
+        for state in faults:
+            answer = state.sees(module, answer) if state.sees else answer
+        return answer
+
+    reports = importlib.import_module(DIAGNOSIS).run(ask)
     findings = [found for report in reports for found in report["findings"]]
     return Report(findings, reports)
 
