@@ -739,34 +739,36 @@ def _judge_written_by_nginx(case: Case, access: Answer, findings: Findings) -> N
 
 def _judge_writable_static(case: Case, findings: Findings) -> None:
     process = case.process or {}
-    named: list[str] = []
     app = "static-writable-by-app", process.get("uid"), str(process.get("user"))
     nginx = "static-writable-by-nginx", case.nginx.get("worker_uid"), _nginx_name(case)
-    for n, each in enumerate(case.files_locations):
-        if not _is_static(case, each):
-            continue
-        for (finding, uid, user), suffix in ((app, ".app"), (nginx, "")):
+    named: list[str] = []
+    for (finding, uid, user), suffix in ((app, ".app"), (nginx, "")):
+        found = []
+        for n, each in enumerate(case.files_locations):
             answer = case.answer(f"permissions.location.{n}{suffix}") or {}
-            granted = _granted(answer, each.directory)
-            # Root can write everything: that it runs as root is another matter.
-            if granted is None or uid == 0 or findings.explained(granted[0]):
-                continue
-            if any(below(name, granted[0]) for name in named):
-                continue
-            named.append(granted[0])
-            path = shlex.quote(granted[0])
-            findings.add(
-                Finding(
-                    finding,
-                    "warning",
-                    granted[0],
-                    f"{user} can write it, and so change what every visitor gets",
-                    granted[1],
-                    f"Give static files to whoever deploys them, and leave {user} the right to read: "
-                    f"chown -R root:root {path}; chmod -R go-w {path}.",
-                    "flask_static_root",
-                )
+            granted = _granted(answer, each.directory) if _is_static(case, each) else None
+            # What is not served yet changes nothing for visitors.
+            is_told = findings.explained(each.url) or (granted and findings.explained(granted[0]))
+            if granted and not is_told and not any(below(name, granted[0]) for name in named):
+                found.append(granted)
+        # Root can write everything: that it runs as root is another matter.
+        if not found or uid == 0:
+            continue
+        named += [path for path, _unused in found]
+        path = shlex.quote(found[0][0])
+        # Whoever made the one so, made the others.
+        findings.add(
+            Finding(
+                finding,
+                "warning",
+                found[0][0],
+                f"{user} can write it, and so change what every visitor gets",
+                "; ".join(shown for _unused, shown in found),
+                f"Give static files to whoever deploys them, and leave {user} the right to read: "
+                f"chown -R root:root {path}; chmod -R go-w {path}.",
+                "flask_static_root",
             )
+        )
 
 
 def _is_static(case: Case, location: FilesLocation) -> bool:
