@@ -19,6 +19,8 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _names,
 )
 
+OPAQUE_ATTRIBUTE = "trusted.overlay.opaque"
+
 Facts = dict[str, t.Any]
 Clock = t.Callable[[], float]
 
@@ -70,25 +72,33 @@ def tree(
     """
     deadline = clock() + seconds
     found: dict[str, os.stat_result] = {}
+    # What a higher layer has taken away from those below it
+    gone: set[str] = set()
     is_all = True
     for layer in directories:
         top = layer + path
         if os.path.realpath(top) != os.path.join(os.path.realpath(layer), path.lstrip("/")):
             # A link of the container's would lead out of its layer.
             continue
+        going = {parent for parent in _parents(path) if _hides(layer + parent)}
         for directory, _unused, names in os.walk(top):
             if clock() > deadline or len(found) > limit:
                 is_all = False
                 break
+            place = path if directory == top else path + directory[len(top) :]
+            if _hides(directory):
+                going.add(place)
             for name in names:
-                file = os.path.join(directory, name)
-                below = os.path.join(path, os.path.relpath(file, top))
+                inside = os.path.join(place, name)
                 try:
-                    found.setdefault(below, os.lstat(file))
+                    status = os.lstat(os.path.join(directory, name))
                 except OSError:
                     continue
-    # One that a higher layer takes away is there as a device 0:0
-    # (https://docs.kernel.org/filesystems/overlayfs.html#whiteouts-and-opaque-directories).
+                if _is_whiteout(status):
+                    going.add(inside)
+                elif not any(_is_in(each, inside) for each in gone):
+                    found.setdefault(inside, status)
+        gone |= going
     entries = [
         {
             "path": _names.printable(name),
@@ -107,3 +117,30 @@ def tree(
         "is_all": is_all,
         "entries": entries[:limit],
     }
+
+
+def _parents(path: str) -> t.Iterator[str]:
+    while path not in ("/", ""):
+        path = os.path.dirname(path)
+        yield path
+
+
+def _is_in(outer: str, path: str) -> bool:
+    return path == outer or path.startswith(outer.rstrip("/") + "/")
+
+
+def _hides(directory: str) -> bool:
+    """Whether a directory or its absence hides what lower layers have of that name.
+
+    https://docs.kernel.org/filesystems/overlayfs.html#whiteouts-and-opaque-directories
+    """
+    try:
+        if _is_whiteout(os.lstat(directory)):
+            return True
+        return os.getxattr(directory, OPAQUE_ATTRIBUTE) == b"y"
+    except OSError:
+        return False
+
+
+def _is_whiteout(status: os.stat_result) -> bool:
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0

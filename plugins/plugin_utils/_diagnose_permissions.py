@@ -707,70 +707,68 @@ def _is_same_user(case: Case) -> bool:
     return uid is not None and uid == case.nginx.get("worker_uid")
 
 
+def _granted(answer: Answer, directory: str) -> tuple[str, str] | None:
+    """Return what a user can write, the common directory of it, and how that shows."""
+    if "write" in (answer.get("granted") or []):
+        return directory, f"{directory}: {_access_faults.shown(answer)}"
+    found = list((answer.get("samples") or {}).get("granted") or [])
+    if not found:
+        return None
+    shown = f"{found[0]['path']}: {_access_faults.shown(found[0])}"
+    return _common([sample["path"] for sample in found]), shown
+
+
 def _judge_written_by_nginx(case: Case, access: Answer, findings: Findings) -> None:
-    is_root = "write" in (access.get("granted") or [])
-    granted = list((access.get("samples") or {}).get("granted") or [])
-    if not (is_root or granted):
+    granted = _granted(access, str(access.get("path")))
+    if granted is None or _told(findings, granted[0]):
         return
-    component = str(access["path"]) if is_root else _common([sample["path"] for sample in granted])
-    facts = access if is_root else granted[0]
-    if _told(findings, component):
-        return
+    path = shlex.quote(granted[0])
     findings.add(
         Finding(
             "media-writable-by-nginx",
             "warning",
-            component,
+            granted[0],
             f"{_nginx_name(case)} can write it, and is only to read",
-            f"{component if is_root else granted[0]['path']}: {_access_faults.shown(facts)}",
-            f"Take the right to write from everybody but the app: chmod -R g-w,o-w {shlex.quote(component)}, and chown it to the app's user, if it is Nginx's.",
+            granted[1],
+            f"Take the right to write from everybody but the app: chmod -R g-w,o-w {path}; look at getfacl "
+            f"{path} for an entry of {_nginx_name(case)}; where it is the owner, chown it to the app's user.",
             "flask_media_permissions",
         )
     )
 
 
 def _judge_writable_static(case: Case, findings: Findings) -> None:
+    process = case.process or {}
+    app = "static-writable-by-app", process.get("uid"), str(process.get("user"))
+    nginx = "static-writable-by-nginx", case.nginx.get("worker_uid"), _nginx_name(case)
     named: list[str] = []
-    uid = (case.process or {}).get("uid")
-    for n, each in enumerate(case.files_locations):
-        for key, who in (
-            (f"permissions.location.{n}.app", "app"),
-            (f"permissions.location.{n}", "nginx"),
-        ):
-            user = str((case.process or {}).get("user")) if who == "app" else _nginx_name(case)
-            # Root can write everything: that it runs as root is another matter.
-            is_root_user = (uid if who == "app" else case.nginx.get("worker_uid")) == 0
-            answer = case.answer(key)
-            if not answer or is_root_user or not _is_static(case, each):
-                continue
-            is_root = "write" in (answer.get("granted") or [])
-            granted = list((answer.get("samples") or {}).get("granted") or [])
-            component = (
-                each.directory
-                if is_root
-                else _common([s["path"] for s in granted])
-                if granted
-                else ""
+    for (finding, uid, user), suffix in ((app, ".app"), (nginx, "")):
+        found = []
+        for n, each in enumerate(case.files_locations):
+            answer = case.answer(f"permissions.location.{n}{suffix}") or {}
+            granted = _granted(answer, each.directory) if _is_static(case, each) else None
+            # What is not served yet changes nothing for visitors.
+            is_told = findings.explained(each.url) or (granted and findings.explained(granted[0]))
+            if granted and not is_told and not any(below(name, granted[0]) for name in named):
+                found.append(granted)
+        # Root can write everything: that it runs as root is another matter.
+        if not found or uid == 0:
+            continue
+        named += [path for path, _unused in found]
+        path = shlex.quote(found[0][0])
+        # Whoever made the one so, made the others.
+        findings.add(
+            Finding(
+                finding,
+                "warning",
+                found[0][0],
+                f"{user} can write it, and so change what every visitor gets",
+                "; ".join(shown for _unused, shown in found),
+                f"Give static files to whoever deploys them, and leave {user} the right to read: "
+                f"chown -R root:root {path}; chmod -R go-w {path}.",
+                "flask_static_root",
             )
-            if (
-                not component
-                or any(below(name, component) for name in named)
-                or findings.explained(component)
-            ):
-                continue
-            named.append(component)
-            facts = answer if is_root else granted[0]
-            findings.add(
-                Finding(
-                    f"static-writable-by-{who}",
-                    "warning",
-                    component,
-                    f"{user} can write it, and so change what every visitor gets",
-                    f"{component if is_root else granted[0]['path']}: {_access_faults.shown(facts)}",
-                    f"Give static files to whoever deploys them, and leave {user} the right to read: chown -R root:root {shlex.quote(component)}; chmod -R go-w {shlex.quote(component)}.",
-                    "flask_static_root",
-                )
-            )
+        )
 
 
 def _is_static(case: Case, location: FilesLocation) -> bool:

@@ -187,7 +187,7 @@ class Case:
         wanted = [name for name in self.site.hints.get("domains") or [] if name in names]
         plain = [name for name in names if re.fullmatch(r"[\w-]+(\.[\w-]+)*", name) and name != "_"]
         patterns = [name.replace("*.", "www.") for name in names if name.startswith("*.")]
-        return [*wanted, *plain, *patterns, "localhost"][0]
+        return str([*wanted, *plain, *patterns, "localhost"][0])
 
     @property
     def listen(self) -> tuple[str, int, bool]:
@@ -348,7 +348,8 @@ class Case:
         mount = self.mount_of(path)
         if mount is None or not mount.get("source"):
             return None
-        return posixpath.normpath(mount["source"] + "/" + posixpath.relpath(path, mount["target"]))
+        inside = posixpath.relpath(path, str(mount["target"]))
+        return posixpath.normpath(posixpath.join(str(mount["source"]), inside))
 
     def mount_of(self, path: str) -> Answer | None:
         """Return the mount of the app's container that a path in it lies on, the root's excepted."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,36 @@ def test_upper_layers_hide_lower_ones(layers: list[str]) -> None:
         ("/app/static/logo.svg", 4),
     ]
     assert told["is_all"] and told["files"] == 2
+
+
+@pytest.mark.parametrize("opaque", ["app/static/css", "app/static", "app"])
+def test_opaque_directories_hide_those_below(
+    layers: list[str], opaque: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def getxattr(path: str, name: str) -> bytes:
+        assert name == "trusted.overlay.opaque"
+        if path == os.path.join(layers[1], opaque):
+            return b"y"
+        raise OSError(errno.ENODATA, "No data available")
+
+    monkeypatch.setattr(os, "getxattr", getxattr)
+    Path(layers[1], "app/static/css/new.css").write_text("new")
+    Path(layers[2], "app/static/css/old.css").write_text("old")
+    told = _evidence_layers.tree(layers, "/app/static", 10, 1.0)
+    assert [entry["path"] for entry in told["entries"]] == ["/app/static/css/new.css"]
+
+
+def test_what_a_higher_layer_has_removed_is_gone(
+    layers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(layers[1], "app/static/css/old.css").write_text("stands for a device 0:0")
+    Path(layers[2], "app/static/css/old.css").write_text("old")
+    monkeypatch.setattr(
+        _evidence_layers,
+        "_is_whiteout",
+        lambda status: status.st_size > 10 and status.st_nlink == 1,
+    )
+    assert _evidence_layers.tree(layers, "/app/static", 10, 1.0)["entries"] == []
 
 
 def test_links_out_of_a_layer_are_not_followed(tmp_path: Path) -> None:
