@@ -88,6 +88,7 @@ def lint_parts() -> list[Part]:
         mypy_part("scripts", ROOT / "scripts", "."),
         mypy_part("unit", ROOT, "tests/unit"),
         mypy_part("behaviour", ROOT / "tests/behaviour", "."),
+        mypy_part("differential", ROOT / "tests/differential", ".", ROOT / "tests/behaviour"),
         mypy_part("diagnosis", DIAGNOSIS, ".", DIAGNOSIS / "app", ROOT),
         mypy_part("gallery", ROOT / "examples/gallery", "src"),
         Part(
@@ -138,6 +139,11 @@ def self_test_parts() -> list[Part]:
         ),
         Part("behaviour", "unit", [pytest("behaviour", *behaviour)], ("machine",)),
     ]
+
+
+def differential_part() -> Part:
+    """Predicted routes against the Nginx of both releases; the one's comes out of an image."""
+    return Part("differential", "unit", [pytest("differential", "tests/differential")], ("images",))
 
 
 def diagnosis_part() -> Part:
@@ -210,6 +216,7 @@ def all_parts() -> list[Part]:
         raise SystemExit("No Molecule scenario found: that can't be right.")
     set_up = [machine_part(), tarball_part(), images_part()]
     static = [sanity_part(), unit_part(installed=True), *self_test_parts(), *lint_parts()]
+    static.append(differential_part())
     # Last: it has work for all that is left of the machine when the scenarios end.
     return [*set_up, *static, *scenarios, diagnosis_part()]
 

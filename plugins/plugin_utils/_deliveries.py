@@ -29,6 +29,8 @@ Question = dict[str, t.Any]
 LOADED = (".css", ".js", ".mjs", ".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".ico", ".woff2")
 # Of uploads likewise: a picture, a text.
 UPLOADED = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".pdf", ".txt", ".mp4")
+# By these a nested location does something else with a file than what is around it.
+ELSEWHERE = ("root", "alias", "deny", "return", "try_files", "rewrite", *_diagnosis_sites.PASSES)
 # Hold the answers of the app's view, whose paths are none of the host's if it runs in a container.
 APP_VIEW = ("core.static.", "core.upload.")
 
@@ -209,9 +211,32 @@ def directive_of(location: _nginx_config.Location | None, case: Case) -> t.Any:
     return found[-1] if found and found[-1].args else None
 
 
+def server_of(case: Case) -> _nginx_config.Server:
+    """Return the server block, where the caller knows that there is one."""
+    assert case.server is not None
+    return case.server
+
+
 def is_of_files(location: t.Any) -> bool:
     """Return whether a location can serve files: it neither passes requests on nor answers them."""
     return not any(location.own(name) for name in (*_diagnosis_sites.PASSES, "return"))
+
+
+def taken(
+    case: Case, ground: Ground, delivery: Delivery, target: str, route: t.Any
+) -> tuple[t.Any, t.Any] | None:
+    """Return the location that takes a file away, and the one that has it; ``None`` if none does."""
+    chain = route.locations if route is not None else []
+    if not chain:
+        return None
+    owner = rival(case, ground, delivery, target, chain[0])
+    if owner is not None:
+        return chain[0], owner
+    # Nested: what is around it has the file.
+    is_nested = len(chain) > 1 and bool(chain[-1].own(*ELSEWHERE))
+    if is_nested and would_deliver(case, ground, delivery, target, chain[-2]):
+        return chain[-1], chain[-2]
+    return None
 
 
 def rival(case: Case, ground: Ground, delivery: Delivery, target: str, chosen: t.Any) -> t.Any:
@@ -219,7 +244,7 @@ def rival(case: Case, ground: Ground, delivery: Delivery, target: str, chosen: t
     uri = target.partition("?")[0]
     prefixes = [
         location
-        for location in case.server.locations
+        for location in server_of(case).locations
         if location is not chosen
         and location.modifier in ("", "^~")
         and uri.startswith(location.pattern)

@@ -171,7 +171,7 @@ def _judge_hidden(case: Case, findings: Findings, ground: _deliveries.Ground) ->
 
 def _dot_rule(case: Case) -> t.Any:
     """Return a regex location for hidden files alone, if there is one anywhere in the server block."""
-    for location in _diagnosis_sites.all_locations(case.server):
+    for location in _diagnosis_sites.all_locations(_deliveries.server_of(case)):
         if not location.is_regex or not location.own("deny", "return"):
             continue
         with contextlib.suppress(_nginx_regex.NotTranslated):
@@ -237,7 +237,7 @@ def _served(case: Case) -> t.Iterator[tuple[str, str, t.Any]]:
     """Yield each prefix by which files are served, its directory and the directive that says so."""
     prefix = case.config.prefix if case.config else "/"
     seen = set()
-    for location in _diagnosis_sites.all_locations(case.server):
+    for location in _diagnosis_sites.all_locations(_deliveries.server_of(case)):
         if location.modifier not in ("", "^~") or not _deliveries.is_of_files(location):
             continue
         directory = _diagnosis_case.directory_of(location, prefix)
@@ -245,7 +245,7 @@ def _served(case: Case) -> t.Iterator[tuple[str, str, t.Any]]:
         if directory is not None and directive is not None:
             seen.add(location.pattern)
             yield location.pattern, directory, directive
-    own = case.server.effective("root")
+    own = _deliveries.server_of(case).effective("root")
     if "/" not in seen and own and own[-1].args and "$" not in own[-1].args[0]:
         # Of what no location is for
         yield "/", posixpath.normpath(posixpath.join(prefix, own[-1].args[0])), own[-1]
@@ -385,7 +385,10 @@ def _urls(case: Case, protected: FilesLocation) -> t.Iterator[str]:
 
 def _is_referred_to(case: Case, url: str) -> bool:
     """Return whether the server block itself sends requests to a location."""
-    blocks = [case.server, *_diagnosis_sites.all_locations(case.server)]
+    blocks = [
+        _deliveries.server_of(case),
+        *_diagnosis_sites.all_locations(_deliveries.server_of(case)),
+    ]
     return any(
         argument.startswith(url)
         for block in blocks

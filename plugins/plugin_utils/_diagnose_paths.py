@@ -157,9 +157,7 @@ def _judge_delivery(
         return
     if _deliveries.is_explained(findings, delivery.target, delivery.url, route.path):
         return
-    if _deliveries.rival(
-        case, ground, delivery, delivery.target, route.locations[0] if route.locations else None
-    ):
+    if _deliveries.taken(case, ground, delivery, delivery.target, route) is not None:
         # It is not this location's to serve.
         return
     response = case.response(delivery.key)
