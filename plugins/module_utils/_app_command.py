@@ -178,6 +178,35 @@ def server_of(argv: t.Sequence[str]) -> str | None:
     return "python" if _python else None
 
 
+def emperor_of(argv: t.Sequence[str]) -> str | None:
+    """Return the directory of the vassals of an emperor of uWSGI's."""
+    for word, following in zip(argv, [*argv[1:], ""]):
+        name, equals, value = word.partition("=")
+        if name == "--emperor":
+            return value if equals else following
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Files:
+    """Files as a process names them.
+
+    :ivar directories: that its relative names may go by, the likeliest first.
+    """
+
+    read: Reader
+    directories: t.Sequence[str]
+
+    def find(self, name: str) -> tuple[str, str] | None:
+        """Return path and content of the first that is there."""
+        for directory in self.directories or ["/"] * os.path.isabs(name):
+            path = os.path.normpath(os.path.join(directory, name))
+            content = self.read(path)
+            if content is not None:
+                return path, content
+        return None
+
+
 def _program(argv: t.Sequence[str]) -> tuple[str | None, str | None, list[str]]:
     """Return the Python of a command line, the script or module that it runs, and the arguments."""
     if not _PYTHON.match(os.path.basename(argv[0])):
@@ -202,34 +231,37 @@ def parse(
     environ: t.Mapping[str, str],
     directory: str | None,
     read: Reader,
+    starts: t.Sequence[str] = (),
 ) -> Command:
     """Return what a command line tells.
 
     :param directory: the process's working directory.
     :param read: of the configuration that is named there.
+    :param starts: directories that it may have been started in, before it went to its own.
     """
+    files = _Files(read, [each for each in (directory, *starts) if each])
     server = server_of(argv)
     command = Command(server=server)
     if server is None:
         return command
     if server == "uwsgi":
-        _UwsgiParser(command, directory, environ, read).parse(argv[1:])
+        _UwsgiParser(command, directory, environ, files).parse(argv[1:])
         return command
     title = _TITLE.match(argv[0])
     if title:
         if _CALLABLE.match(title["name"]):
             command.callable = title["name"]
-        _gunicorn(command, [], environ, directory, read)
+        _gunicorn(command, [], environ, directory, files)
         return command
     command.python, command.script, rest = _program(argv)
     if server == "gunicorn":
-        _gunicorn(command, rest, environ, directory, read)
+        _gunicorn(command, rest, environ, directory, files)
     elif server == "waitress":
         _waitress(command, rest)
     elif server == "hypercorn":
         _hypercorn(command, rest)
     elif server == "flask run":
-        _flask(command, rest, environ, directory, read)
+        _flask(command, rest, environ, files)
     return command
 
 
@@ -269,7 +301,7 @@ def _gunicorn(
     words: t.Sequence[str],
     environ: t.Mapping[str, str],
     directory: str | None,
-    read: Reader,
+    files: _Files,
 ) -> None:
     """Read the settings in the order of https://docs.gunicorn.org/en/stable/configure.html."""
     given, rest = _options(words, _GUNICORN_FLAGS, _GUNICORN_NAMES)
@@ -279,7 +311,7 @@ def _gunicorn(
         by_environment = []
     more, more_rest = _options(by_environment, _GUNICORN_FLAGS, _GUNICORN_NAMES)
     config = [*given.get("config", []), *more.get("config", [])]
-    settings = _gunicorn_file(command, config[0] if config else None, directory, read)
+    settings = _gunicorn_file(command, config[0] if config else None, files)
     for each in (more, given):
         settings.update(
             (name, values if name == "bind" else values[-1])
@@ -310,9 +342,7 @@ def _gunicorn(
     ]
 
 
-def _gunicorn_file(
-    command: Command, named: str | None, directory: str | None, read: Reader
-) -> dict[str, t.Any]:
+def _gunicorn_file(command: Command, named: str | None, files: _Files) -> dict[str, t.Any]:
     """Return the settings of a configuration file that are plain literals."""
     if named and named.startswith("python:"):
         command.unseen.append(
@@ -320,12 +350,12 @@ def _gunicorn_file(
         )
         return {}
     name = (named or "gunicorn.conf.py").removeprefix("file:")
-    path = _joined(name, directory)
-    content = read(path) if path else None
-    if path is None or content is None:
+    found = files.find(name)
+    if found is None:
         if named:
             command.unseen.append(f"Gunicorn's configuration {name} can't be read.")
         return {}
+    path, content = found
     command.config_files.append(path)
     settings, computed = assignments(content, _GUNICORN_SETTINGS)
     if "wsgi_app" in computed:
@@ -416,8 +446,7 @@ def _flask(
     command: Command,
     words: t.Sequence[str],
     environ: t.Mapping[str, str],
-    directory: str | None,
-    read: Reader,
+    files: _Files,
 ) -> None:
     """Read the options of https://flask.palletsprojects.com/en/stable/cli/."""
     flags = {
@@ -435,11 +464,7 @@ def _flask(
     command.callable = options.get("app", [environ.get("FLASK_APP", "")])[-1] or None
     for name in ("wsgi.py", "app.py"):
         # What Flask itself looks for without either
-        if (
-            command.callable is None
-            and directory
-            and read(os.path.join(directory, name)) is not None
-        ):
+        if command.callable is None and files.find(name):
             command.callable = name
     host = options.get("host", [environ.get("FLASK_RUN_HOST", "127.0.0.1")])[-1]
     port = options.get("port", [environ.get("FLASK_RUN_PORT", "5000")])[-1]
@@ -454,12 +479,12 @@ class _UwsgiParser:
         command: Command,
         directory: str | None,
         environ: t.Mapping[str, str],
-        read: Reader,
+        files: _Files,
     ) -> None:
         self._command = command
         self._directory = directory
         self._environ = environ
-        self._read = read
+        self._files = files
         self._values: dict[str, list[str]] = {}
 
     def parse(self, words: t.Sequence[str]) -> None:
@@ -505,13 +530,13 @@ class _UwsgiParser:
 
     def _ini(self, named: str) -> None:
         name, _colon, section = named.partition(":")
-        path = _joined(name, self._directory)
-        content = self._read(path) if path else None
-        if path is None or content is None:
+        found = self._files.find(name)
+        if found is None:
             self._command.unseen.append(f"uWSGI's configuration {name} can't be read.")
             return
         if len(self._command.config_files) >= _INCLUDES_LIMIT:
             return
+        path, content = found
         self._command.config_files.append(path)
         for key, value in ini_options(content, section or "uwsgi"):
             self._take(key, self._expanded(value, path))
@@ -564,13 +589,14 @@ class _UwsgiParser:
         if module:
             # "mod:app" or, uWSGI's own, "mod" and callable
             command.callable = module if ":" in module else f"{module}:{name}"
-        elif file:
-            command.callable = f"{_joined(file, base)}:{name}"
+        elif path := _joined(file, base):
+            command.callable = f"{path}:{name}"
         if command.callable:
             command.unseen = [each for each in command.unseen if "mounts" in each]
 
     def _last(self, name: str) -> str | None:
-        return (self._values.get(name) or [None])[-1]
+        values = self._values.get(name)
+        return values[-1] if values else None
 
 
 def ini_options(text: str, section: str) -> list[tuple[str, str]]:

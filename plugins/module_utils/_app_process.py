@@ -71,6 +71,8 @@ UNIT_PROPERTIES = (
     "User",
     "WorkingDirectory",
 )
+# Who holds a socket for another: systemd those that it lends, the proxies those of containers
+_LENDERS = frozenset(["init", "systemd", "docker-proxy", "rootlessport"])
 _EXEC_START = re.compile(r"argv\[\]=(?P<argv>.*?) ; ")
 _SITE_PACKAGES = re.compile(r"(/.*)/lib(?:64)?/python3\.\d+/site-packages/")
 _LIBPYTHON = re.compile(r"/libpython(3\.\d+)\.so")
@@ -118,7 +120,7 @@ class _Discovery:
             facts = self._describe(found[pid], [each for each in family if each.pid != pid])
             if facts:
                 processes.append(facts)
-        if any(each.listens is None for each in found.values()):
+        if any(found[pid].listens is None for pid in masters):
             self._unseen.append(
                 "Which sockets some processes hold can't be seen, so where they listen is taken from "
                 f"their command lines: {_proc.what_it_takes()}."
@@ -146,8 +148,9 @@ class _Discovery:
         own = os.getpid()
         for pid in self._proc.pids():
             argv = self._proc.argv(pid)
-            # systemd holds the sockets that it lends.
-            if pid == own or not argv or os.path.basename(argv[0]) in ("init", "systemd"):
+            if pid == own or not argv or os.path.basename(argv[0]) in _LENDERS:
+                continue
+            if self._proc.is_elsewhere(pid):
                 continue
             try:
                 facts = _process.stat(pid, self._proc.path)
@@ -216,6 +219,7 @@ class _Discovery:
             "server": master.server,
             "environ": environ or {},
             "directory": directory or properties.get("WorkingDirectory") or None,
+            "starts": self._starts(master, environ or {}, properties),
             "exe": executable,
             "maps": self._proc.mapped_files(workers[0].pid if workers else pid),
         }
@@ -278,6 +282,14 @@ class _Discovery:
             },
             "unseen": unseen,
         }
+
+    def _starts(
+        self, master: _Found, environ: t.Mapping[str, str], unit: t.Mapping[str, t.Any]
+    ) -> list[str]:
+        """Return where a process may have been started, which its relative names go by."""
+        emperor = _app_command.emperor_of(self._proc.argv(master.parent))
+        named = [emperor, unit.get("WorkingDirectory"), environ.get("PWD")]
+        return [each for each in named if each and os.path.isabs(each)]
 
     def _with_user(self, container: Facts | None, pid: int, ids: _proc.Ids | None) -> Facts | None:
         """Return a container with the ids that a process of it has there."""
@@ -357,9 +369,16 @@ class _Discovery:
         table = self._proc.listening(self._proc.pids()[0])
         if address not in table.values():
             return f"Nobody is seen to listen at {address}."
+        for pid in self._proc.pids():
+            name = os.path.basename((self._proc.argv(pid) or [""])[0])
+            if name in _LENDERS and address in (self._proc.listens(pid) or []):
+                return (
+                    f"At {address} {name} listens for another, which was not found: a service that is "
+                    "started by its first request, or a container that is no Python server."
+                )
         return (
-            f"Something listens at {address} that is no process to be seen here: another user's, or a "
-            "service that systemd starts with its first request."
+            f"Something listens at {address} that is no process to be seen here: "
+            f"{_proc.what_it_takes()}."
         )
 
 
@@ -367,7 +386,7 @@ def look(known: Facts, readable: bool = True) -> Facts:
     """Return what a command line and the files that it names tell. Runs nothing."""
     environ = known["environ"]
     read = _read if readable else _nothing
-    command = _app_command.parse(known["argv"], environ, known["directory"], read)
+    command = _app_command.parse(known["argv"], environ, known["directory"], read, known["starts"])
     virtualenv = _virtualenv(known, command) if readable else None
     script = command.script
     if script and not os.path.isabs(script) and known["directory"]:
@@ -406,11 +425,12 @@ def server_environment(
     argv = table.argv(process_id)
     if _app_command.server_of(argv) not in ("gunicorn", "uwsgi"):
         return {}
-    known = [argv, table.environ(process_id) or {}, table.link(process_id, "cwd")]
+    environ, directory = table.environ(process_id) or {}, table.link(process_id, "cwd")
     if table.container_id(process_id) is None:
-        return _variables(*known)
+        return _variables(argv, environ, directory)
     with _as_user.view_of(process_id) as view:
-        return t.cast("dict[str, str]", _as_user.call(None, _variables, *known, view=view))
+        found = _as_user.call(None, _variables, argv, environ, directory, view=view)
+    return t.cast("dict[str, str]", found)
 
 
 def _variables(

@@ -20,6 +20,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import _as
 Facts = dict[str, t.Any]
 
 OUTPUT_LINES = 25
+INSPECT_SECONDS = 30
 # Which app a container belongs to, and which of its instances it is.
 APP_LABEL = "flaskworks.static_media.app"
 INSTANCE_LABEL = "flaskworks.static_media.instance"
@@ -154,14 +155,21 @@ class Engine:
         return self._inspect("container", reference)
 
     def _inspect(self, kind: str, reference: str) -> Facts | None:
-        done = subprocess.run(
-            [self.path, kind, "inspect", reference],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            env=environment(),
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [self.path, kind, "inspect", reference],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                env=environment(),
+                timeout=INSPECT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise EngineError(
+                f"docker {kind} inspect {reference} did not answer within {INSPECT_SECONDS} s. "
+                "See to it that the engine runs (systemctl status docker), and run the playbook again."
+            ) from error
         if done.returncode:
             if "no such" in done.stderr.lower():
                 return None

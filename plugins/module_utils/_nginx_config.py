@@ -149,7 +149,15 @@ class _Discovery:
 
     def _masters(self) -> list[_nginx_process.Master]:
         """Return the masters, the one that serves the web first."""
-        found = _nginx_process.masters(self._proc.path)
+        found = []
+        for master in _nginx_process.masters(self._proc.path):
+            if self._proc.is_elsewhere(master.pid):
+                self._unseen.append(
+                    f"Nginx's master process {master.pid} is in a machine of its own (LXC, "
+                    "systemd-nspawn). Verify that as a host."
+                )
+            else:
+                found.append(master)
         if self._conf_file is not None:
             found = [master for master in found if self._serves(master, self._conf_file)]
 
@@ -433,7 +441,11 @@ class _ContainerSource(_Source):
         command += ["-c", self._build.conf_file, "-p", self._build.prefix]
         if self.given.directives:
             command += ["-g", self.given.directives]
-        status, dump, said = self._run(*command)
+        try:
+            status, dump, said = self._run(*command)
+        except _docker.EngineError as error:
+            self._unseen.append(str(error))
+            return None
         read = _nginx_tree.dumped(dump) if status == 0 else []
         return _nginx_tree.Verdict(status == 0, tuple(_nginx_tree.messages(said)), tuple(read))
 
@@ -571,7 +583,7 @@ def timestamp(time_ns: int) -> str:
 
 
 def _addresses(listens: t.Iterable[str]) -> list[Facts]:
-    found = []
+    found: list[Facts] = []
     for text in listens:
         if text.startswith("unix:"):
             found.append({"address": text, "port": None})

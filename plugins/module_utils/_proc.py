@@ -83,7 +83,7 @@ class Proc:
         except (KeyError, IndexError, ValueError):
             return None
 
-    def link(self, pid: int, name: str) -> str | None:
+    def link(self, pid: int | str, name: str) -> str | None:
         """Return where a link such as ``cwd`` or ``exe`` leads, in the process's own view."""
         path = self._file(pid, name)
         try:
@@ -211,11 +211,13 @@ class Proc:
                     return names[-1], bool(manager)
         return None, False
 
-    def same(self, pid: int, namespace: str) -> bool | None:
-        """Return whether a process has a namespace in common with us."""
-        theirs = self.link(pid, f"ns/{namespace}")
-        ours = os.readlink(os.path.join(self.path, "self/ns", namespace))
-        return theirs == ours if theirs else None
+    def is_elsewhere(self, pid: int) -> bool:
+        """Return whether a process is in a machine of its own that no container engine has made.
+
+        Such are LXC's and systemd-nspawn's: what is there is another host's.
+        """
+        theirs, ours = self.link(pid, "ns/pid"), self.link("self", "ns/pid")
+        return None not in (theirs, ours) and theirs != ours and self.container_id(pid) is None
 
     def user_name(self, pid: int, uid: int) -> str:
         """Return the name of a user as the process itself would find it, else the number."""
@@ -249,7 +251,7 @@ class Proc:
         except OSError:
             return ""
 
-    def _look(self, pid: int, function: t.Callable[[], T]) -> T:
+    def _look(self, pid: int | str, function: t.Callable[[], T]) -> T:
         """Call a function that looks into a process, as its own user where root may not.
 
         Root in a container often lacks CAP_SYS_PTRACE; the process's own user needs none

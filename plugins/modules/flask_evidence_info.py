@@ -19,8 +19,9 @@ description:
   - Cookies, queries in log lines, and values that look like those of an env file are masked.
 attributes:
   check_mode:
-    description: Writes no canaries, and asks nothing that needs one. All else is the same.
+    description: Can run in check mode and ask the same, as far as that writes nothing.
     support: partial
+    details: Writes no canaries, and asks nothing that needs one.
   diff_mode:
     description: Changes nothing, so there is nothing to show.
     support: none
@@ -31,12 +32,14 @@ options:
       - C(canaries) are written to a C(directory), as C(user) (a name or a number, with C(gid) and C(groups)), in the view and with the umask of
         C(process_id), with a C(suffix) and C(content), or C(hidden), with a dot before its name.
       - C(requests) go to C(address) and C(port), with C(tls), or to a C(unix_socket), for C(host), C(method) and C(target), which is sent as it is,
-        with C(headers), after a line of the PROXY protocol with C(proxy_protocol), and C(body_bytes) zeros as a body, which is only announced with C(expect), or of no announced length with C(chunked).
+        with C(headers), after a line of the PROXY protocol with C(proxy_protocol), and C(body_bytes) zeros as a body, which is only
+        announced with C(expect), or of no announced length with C(chunked).
         C(protocol) is V(http) or V(uwsgi). C(log) tells to look for lines in O(error_logs). With C(process_id) they are made from that process's network.
       - C(paths) ask what C(user) (or C(uid), C(gid) and C(groups)) can do, as M(flaskworks.static_media.path_access_info) has it with C(want), C(unwanted)
         and C(sample_files), in the view of C(process_id).
       - C(trees) are looked at for so many C(seconds); the newest C(limit) entries are described. Not C(deep), only the directory itself is; with
         C(beside) only what begins with that name in it, and isn't it.
+        With C(beneath_mounts) it is what the layers of the container of C(process_id) have, whatever is mounted over them.
       - C(storage) is the file system that a C(path) lies on, C(files) are what a C(path) leads to, with C(hash) its SHA-256.
     type: dict
     required: true

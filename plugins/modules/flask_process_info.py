@@ -168,11 +168,11 @@ processes:
           type: list
           elements: dict
     callable:
-      description: The app as RV(processes.loader) takes it. May name a file in place of a module. Null when the command line doesn't tell.
+      description: The app as RV(processes[].loader) takes it. May name a file in place of a module. Null when the command line doesn't tell.
       type: str
       sample: wsgi:app
     loader:
-      description: Whose rules hold for RV(processes.callable), V(gunicorn) or V(flask).
+      description: Whose rules hold for RV(processes[].callable), V(gunicorn) or V(flask).
       type: str
       sample: gunicorn
     virtualenv:

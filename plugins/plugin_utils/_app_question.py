@@ -80,5 +80,5 @@ def _reason(process: t.Mapping[str, t.Any]) -> str | None:
     if str(process["user"]) == str(process["uid"]):
         return f"it runs as user {process['uid']}, who has no name on this host"
     if process["cwd"] is None:
-        return "its directory and its environment are for root to see: set 'become: true'"
+        return "its directory and its environment can't be seen"
     return None

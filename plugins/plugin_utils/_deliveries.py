@@ -29,6 +29,8 @@ Question = dict[str, t.Any]
 LOADED = (".css", ".js", ".mjs", ".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".ico", ".woff2")
 # Of uploads likewise: a picture, a text.
 UPLOADED = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".pdf", ".txt", ".mp4")
+# By these a nested location does something else with a file than what is around it.
+ELSEWHERE = ("root", "alias", "deny", "return", "try_files", "rewrite", *_diagnosis_sites.PASSES)
 # Hold the answers of the app's view, whose paths are none of the host's if it runs in a container.
 APP_VIEW = ("core.static.", "core.upload.")
 
@@ -209,9 +211,79 @@ def directive_of(location: _nginx_config.Location | None, case: Case) -> t.Any:
     return found[-1] if found and found[-1].args else None
 
 
+def server_of(case: Case) -> _nginx_config.Server:
+    """Return the server block, where the caller knows that there is one."""
+    assert case.server is not None
+    return case.server
+
+
 def is_of_files(location: t.Any) -> bool:
     """Return whether a location can serve files: it neither passes requests on nor answers them."""
     return not any(location.own(name) for name in (*_diagnosis_sites.PASSES, "return"))
+
+
+def taken(
+    case: Case, ground: Ground, delivery: Delivery, target: str, route: t.Any
+) -> tuple[t.Any, t.Any] | None:
+    """Return the location that takes a file away, and the one that has it; ``None`` if none does."""
+    chain = route.locations if route is not None else []
+    if not chain:
+        return None
+    owner = rival(case, ground, delivery, target, chain[0])
+    if owner is not None:
+        return chain[0], owner
+    # Nested: what is around it has the file.
+    is_nested = len(chain) > 1 and bool(chain[-1].own(*ELSEWHERE))
+    if is_nested and would_deliver(case, ground, delivery, target, chain[-2]):
+        return chain[-1], chain[-2]
+    return None
+
+
+def rival(case: Case, ground: Ground, delivery: Delivery, target: str, chosen: t.Any) -> t.Any:
+    """Return the prefix location that would deliver a file if it were not for the chosen one."""
+    uri = target.partition("?")[0]
+    prefixes = [
+        location
+        for location in server_of(case).locations
+        if location is not chosen
+        and location.modifier in ("", "^~")
+        and uri.startswith(location.pattern)
+    ]
+    for location in sorted(prefixes, key=lambda each: -len(each.pattern)):
+        if would_deliver(case, ground, delivery, target, location):
+            return location
+    return None
+
+
+def would_deliver(
+    case: Case, ground: Ground, delivery: Delivery, target: str, location: t.Any
+) -> bool:
+    """Return whether a prefix location has the file in its directory."""
+    if location.modifier not in ("", "^~") or not is_of_files(location):
+        return False
+    prefix = case.config.prefix if case.config else "/"
+    directory = _diagnosis_case.directory_of(location, prefix)
+    if directory is None or not target.startswith(location.pattern):
+        return False
+    url = _diagnosis_case.slashed(location.pattern)
+    rest = delivery.url[len(url) :] + delivery.sample if delivery.url.startswith(url) else None
+    if rest is None:
+        # Of one that is for a part of the delivery's files
+        below = url[len(delivery.url) :] if url.startswith(delivery.url) else None
+        if below is None or not delivery.sample.startswith(below):
+            return False
+        rest = delivery.sample[len(below) :]
+    if not delivery.is_static:
+        # The canary is gone by now; where the app writes is where it was.
+        folder = case.on_host(delivery.folder)
+        return folder is not None and posixpath.normpath(directory) in (folder, ground.real(folder))
+    names = [
+        name
+        for number, each in enumerate(case.files_locations)
+        if each.location is location
+        for name in ground.names(f"core.location.{number}.tree")
+    ]
+    return rest in names or ground.type(posixpath.join(directory, rest)) == "file"
 
 
 def one_of_each_suffix(names: t.Iterable[str], suffixes: t.Sequence[str]) -> list[str]:

@@ -251,7 +251,7 @@ def _sibling_leaks(case: Case, number: int, each: _diagnosis_case.FilesLocation)
     leaks = []
     for place in range(SIBLINGS_ASKED):
         response = case.response(f"alias.{number}.sibling.{place}")
-        if response is not None and response.status == 200 and response.by_nginx:
-            if _is_chosen(case, each, str(response.request["target"])):
-                leaks.append(str(response))
+        is_had = response is not None and response.status == 200 and response.by_nginx
+        if response and is_had and _is_chosen(case, each, str(response.request["target"])):
+            leaks.append(str(response))
     return leaks

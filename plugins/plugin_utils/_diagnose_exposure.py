@@ -76,10 +76,16 @@ def questions(case: Case) -> t.Iterator[Question]:
         who = {**case.app_user, **case.app_view}
         canary = {"directory": case.upload.path, "suffix": ".txt", "hidden": True, **who}
         yield {"kind": "canaries", "id": DOT_CANARY, **canary}
-        yield case.request("exposure.dot", f"{case.media_url}{{canary:{DOT_CANARY}}}", method="HEAD")
+        yield case.request(
+            "exposure.dot", f"{case.media_url}{{canary:{DOT_CANARY}}}", method="HEAD"
+        )
     for protected in _guarded_suffixes(case):
         who = {**case.app_user, **case.app_view}
-        canary = {"directory": protected.path, "suffix": posixpath.splitext(protected.key)[1], **who}
+        canary = {
+            "directory": protected.path,
+            "suffix": posixpath.splitext(protected.key)[1],
+            **who,
+        }
         yield {"kind": "canaries", "id": f"{protected.key}.canary", **canary}
         target = protected.target + f"{{canary:{protected.key}.canary}}"
         yield case.request(protected.key, target, method="HEAD")
@@ -156,8 +162,8 @@ def _judge_hidden(case: Case, findings: Findings, ground: _deliveries.Ground) ->
                 + (" that lie there" if is_leak else "")
                 + (f"; {rule} at {rule.component} does not count there" if rule else ""),
                 _shown(responses),
-                'Write location ~ "/[.]" { return 404; } into this location: in one with ^~ no regex '
-                "location of the server block counts."
+                'Write location ~ "/[.]" { return 404; } into this location, as the first in it: its own regex '
+                "locations come before the server block's, and with ^~ those don't count at all."
                 + (" And take these files away from there." if is_leak else ""),
             )
         )
@@ -165,7 +171,7 @@ def _judge_hidden(case: Case, findings: Findings, ground: _deliveries.Ground) ->
 
 def _dot_rule(case: Case) -> t.Any:
     """Return a regex location for hidden files alone, if there is one anywhere in the server block."""
-    for location in _diagnosis_sites.all_locations(case.server):
+    for location in _diagnosis_sites.all_locations(_deliveries.server_of(case)):
         if not location.is_regex or not location.own("deny", "return"):
             continue
         with contextlib.suppress(_nginx_regex.NotTranslated):
@@ -211,10 +217,9 @@ def _code(case: Case) -> t.Iterator[str]:
     root = app.get("root_path")
     module = re.match(r"[\w.]+", str(process.get("callable") or ""))
     paths = []
-    if directory and directory != "/":
-        if module:
-            name = module[0].replace(".", "/")
-            paths += [f"{directory}/{name}.py", f"{directory}/{name}/__init__.py"]
+    if directory and directory != "/" and module:
+        name = module[0].replace(".", "/")
+        paths += [f"{directory}/{name}.py", f"{directory}/{name}/__init__.py"]
     if root:
         name = str(app.get("import_name") or "").rpartition(".")[2]
         paths += [f"{root}/__init__.py", f"{root}/{name}.py"]
@@ -232,7 +237,7 @@ def _served(case: Case) -> t.Iterator[tuple[str, str, t.Any]]:
     """Yield each prefix by which files are served, its directory and the directive that says so."""
     prefix = case.config.prefix if case.config else "/"
     seen = set()
-    for location in _diagnosis_sites.all_locations(case.server):
+    for location in _diagnosis_sites.all_locations(_deliveries.server_of(case)):
         if location.modifier not in ("", "^~") or not _deliveries.is_of_files(location):
             continue
         directory = _diagnosis_case.directory_of(location, prefix)
@@ -240,7 +245,7 @@ def _served(case: Case) -> t.Iterator[tuple[str, str, t.Any]]:
         if directory is not None and directive is not None:
             seen.add(location.pattern)
             yield location.pattern, directory, directive
-    own = case.server.effective("root")
+    own = _deliveries.server_of(case).effective("root")
     if "/" not in seen and own and own[-1].args and "$" not in own[-1].args[0]:
         # Of what no location is for
         yield "/", posixpath.normpath(posixpath.join(prefix, own[-1].args[0])), own[-1]
@@ -288,7 +293,10 @@ def _listed(case: Case) -> t.Iterator[tuple[FilesLocation, t.Any]]:
             url in mounts
             or url == case.media_url
             or any(upload and below(each.directory, upload) for upload in uploads)
-            or (case.app is None and (STATIC_NAMES.search(url) or _diagnosis_case.UPLOAD_NAMES.search(url)))
+            or (
+                case.app is None
+                and (STATIC_NAMES.search(url) or _diagnosis_case.UPLOAD_NAMES.search(url))
+            )
         )
         if is_ours and found and found[-1].args[:1] == ["on"]:
             yield each, found[-1]
@@ -377,7 +385,10 @@ def _urls(case: Case, protected: FilesLocation) -> t.Iterator[str]:
 
 def _is_referred_to(case: Case, url: str) -> bool:
     """Return whether the server block itself sends requests to a location."""
-    blocks = [case.server, *_diagnosis_sites.all_locations(case.server)]
+    blocks = [
+        _deliveries.server_of(case),
+        *_diagnosis_sites.all_locations(_deliveries.server_of(case)),
+    ]
     return any(
         argument.startswith(url)
         for block in blocks

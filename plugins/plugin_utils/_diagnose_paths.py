@@ -80,7 +80,9 @@ def _meant(case: Case) -> t.Iterator[str]:
         if folder is not None:
             yield posixpath.join(folder, delivery.sample)
         served = _served(delivery, route)
-        for other in _alike(case, ground, delivery, served) if served and delivery.is_static else ():
+        for other in (
+            _alike(case, ground, delivery, served) if served and delivery.is_static else ()
+        ):
             yield posixpath.join(other, delivery.sample)
     if case.media_url and case.upload:
         canary = f"{{canary:{_diagnosis_case.CANARY}}}"
@@ -154,6 +156,9 @@ def _judge_delivery(
     if directive is None or route.kind == "proxy":
         return
     if _deliveries.is_explained(findings, delivery.target, delivery.url, route.path):
+        return
+    if _deliveries.taken(case, ground, delivery, delivery.target, route) is not None:
+        # It is not this location's to serve.
         return
     response = case.response(delivery.key)
     argument = directive.args[0]

@@ -19,7 +19,6 @@ import typing as t
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _deliveries,
     _diagnosis_case,
-    _diagnosis_sites,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._findings import (
     Finding,
@@ -72,6 +71,9 @@ def _taken(case: Case) -> t.Iterator[Delivery]:
     """Yield files by whose suffix another location is chosen than for the one that all ask for."""
     ground = _deliveries.Ground(case)
     for delivery in _deliveries.deliveries(case):
+        if not delivery.is_static:
+            # There is none yet when this is asked.
+            continue
         names = ground.names(f"{delivery.key}.tree")
         yield from _taken_from(case, delivery, names, _deliveries.LOADED)
     if case.media_url and case.upload:
@@ -200,7 +202,7 @@ def _symlink_blocked(
 ) -> Finding | None:
     route = case.route(str(response.request["target"]))
     location = route.locations[-1] if route and route.locations else None
-    found = (location or case.server).effective("disable_symlinks")
+    found = (location or _deliveries.server_of(case)).effective("disable_symlinks")
     if by_app or not found or found[-1].args[:1] == ["off"] or response.status not in (403, 404):
         return None
     directive = found[-1]
@@ -261,7 +263,7 @@ def _own_location(case: Case, url: str) -> t.Any:
     """Return the prefix location that is for a URL prefix alone: no other and no catch-all."""
     found = [
         location
-        for location in case.server.locations
+        for location in _deliveries.server_of(case).locations
         if location.modifier in ("", "^~") and _diagnosis_case.slashed(location.pattern) == url
     ]
     return found[0] if found else None
@@ -273,20 +275,15 @@ def _shadowed(
     """Find the location that takes a file away from the one that has it."""
     target = str(response.request["target"])
     route = case.route(target)
-    chain = route.locations if route else []
-    if not chain:
+    found = _deliveries.taken(case, ground, delivery, target, route)
+    if found is None:
         return None
-    rival, owner = chain[0], _rival(case, ground, delivery, target, chain[0])
-    if owner is None and len(chain) > 1:
-        # Nested: what is around it has the file.
-        rival, owner = chain[-1], chain[-2]
-        if not _would_deliver(case, ground, delivery, target, owner) or not _differs(rival):
-            return None
-    if owner is None:
-        return None
+    rival, owner = found
     mend = (
         f"Write location ^~ {owner.pattern} {{ at {owner.component}, which keeps regex locations away."
-        if rival.is_regex and owner in case.server.locations and owner.modifier != "^~"
+        if rival.is_regex
+        and owner in _deliveries.server_of(case).locations
+        and owner.modifier != "^~"
         else f"Leave these files to {owner}: take this location away, or make it match less."
     )
     answerer = "hands it to the app" if by_app else f"answers {response.status}"
@@ -298,61 +295,6 @@ def _shadowed(
         f"{_evidence(response)}; {owner} is at {owner.component}",
         mend,
     )
-
-
-def _differs(location: t.Any) -> bool:
-    """Return whether a nested location does something else with a file than what is around it."""
-    names = ("root", "alias", "deny", "return", "try_files", "rewrite", *_diagnosis_sites.PASSES)
-    return bool(location.own(*names))
-
-
-def _rival(
-    case: Case, ground: _deliveries.Ground, delivery: Delivery, target: str, chosen: t.Any
-) -> t.Any:
-    """Return the prefix location that would deliver a file if it were not for the chosen one."""
-    uri = target.partition("?")[0]
-    prefixes = [
-        location
-        for location in case.server.locations
-        if location is not chosen
-        and location.modifier in ("", "^~")
-        and uri.startswith(location.pattern)
-    ]
-    for location in sorted(prefixes, key=lambda each: -len(each.pattern)):
-        if _would_deliver(case, ground, delivery, target, location):
-            return location
-    return None
-
-
-def _would_deliver(
-    case: Case, ground: _deliveries.Ground, delivery: Delivery, target: str, location: t.Any
-) -> bool:
-    """Return whether a prefix location has the file in its directory."""
-    if location.modifier not in ("", "^~") or not _deliveries.is_of_files(location):
-        return False
-    prefix = case.config.prefix if case.config else "/"
-    directory = _diagnosis_case.directory_of(location, prefix)
-    if directory is None or not target.startswith(location.pattern):
-        return False
-    url = _diagnosis_case.slashed(location.pattern)
-    rest = delivery.url[len(url) :] + delivery.sample if delivery.url.startswith(url) else None
-    if rest is None:
-        # Of one that is for a part of the delivery's files
-        below = url[len(delivery.url) :] if url.startswith(delivery.url) else None
-        if below is None or not delivery.sample.startswith(below):
-            return False
-        rest = delivery.sample[len(below) :]
-    if not delivery.is_static:
-        # The canary is gone by now; where the app writes is where it was.
-        folder = case.on_host(delivery.folder)
-        return folder is not None and posixpath.normpath(directory) in (folder, ground.real(folder))
-    names = [
-        name
-        for number, each in enumerate(case.files_locations)
-        if each.location is location
-        for name in ground.names(f"core.location.{number}.tree")
-    ]
-    return rest in names or ground.type(posixpath.join(directory, rest)) == "file"
 
 
 def _in_another_mount(
@@ -377,7 +319,7 @@ def _in_another_mount(
         location.component,
         f"{location} takes what is below {delivery.url}, and does not have the files of {delivery.name}",
         f"{_evidence(response)}; the app has {posixpath.join(delivery.folder, delivery.sample)}",
-        f"Add location ^~ {delivery.url} {{ alias {delivery.folder}/; }} to {case.server.component}, or "
+        f"Add location ^~ {delivery.url} {{ alias {delivery.folder}/; }} to {_deliveries.server_of(case).component}, or "
         "publish the blueprint's files to where this location looks.",
         "flask_static_root",
     )
@@ -408,7 +350,7 @@ def _served_by_app(
         component, why = own.component, f"{own} hands them on"
         mend = f"Let it serve them: location ^~ {delivery.url} {{ alias {delivery.folder}/; }}"
     else:
-        component, why = case.server.component, "no location is for them"
+        component, why = _deliveries.server_of(case).component, "no location is for them"
         mend = (
             f"Add location ^~ {delivery.url} {{ alias {delivery.folder}/; }} to this server block"
         )
@@ -446,7 +388,7 @@ def _missing(
     return Finding(
         "location-missing",
         "error",
-        case.server.component,
+        _deliveries.server_of(case).component,
         f"no location is for {what} at {delivery.url}: a request for one {where}",
         _evidence(response) + (", by the app" if by_app else ""),
         f"Add location ^~ {delivery.url} {{ alias {delivery.folder}/; }} to this server block, and see that "
@@ -475,13 +417,7 @@ def _swallowed(case: Case) -> t.Iterator[tuple[t.Mapping[str, t.Any], str, t.Any
         target = VARIABLE.sub(lambda found: EXAMPLES.get(found[1] or "", "x"), url)
         if not any(target.startswith(url) for url in urls):
             continue
-        method = (
-            "GET"
-            if "GET" in methods
-            else sorted(methods - READING)[0]
-            if methods - READING
-            else "GET"
-        )
+        method = "GET" if "GET" in methods else min(methods - READING, default="GET")
         route = case.route(target, method)
         if route is None or not route.locations or route.kind == "proxy":
             continue

@@ -274,6 +274,15 @@ class Case:
         pid = (self.process or {}).get("pid")
         return {} if pid is None else {"process_id": pid}
 
+    @property
+    def socket(self) -> str | None:
+        """The socket by which Nginx reaches the app, if it is one of the file system."""
+        for way in self.site.passes:
+            for address in way.addresses:
+                if address.startswith("unix:"):
+                    return address[len("unix:") :]
+        return None
+
     # The app's own word
 
     @functools.cached_property
@@ -304,8 +313,11 @@ class Case:
 
     @functools.cached_property
     def uploads(self) -> list[Upload]:
-        """Directories that the app's config names for uploads, each once."""
-        config = (self.app or {}).get("config") or {}
+        """Directories that the app's config names for uploads, each once.
+
+        Of an app that could not be asked, those that its environment names for it.
+        """
+        config = (self.app or {}).get("config") or self._environment
         cwd = (self.process or {}).get("cwd") or (self.process or {}).get("directory") or "/"
         found: dict[str, Upload] = {}
         for key, value in config.items():
@@ -315,9 +327,19 @@ class Case:
         return list(found.values())
 
     @property
+    def _environment(self) -> Answer:
+        """Config in the environment, as from_prefixed_env() takes it."""
+        given = (self.process or {}).get("environment") or {}
+        return {key[len("FLASK_") :]: given[key] for key in given if key.startswith("FLASK_")}
+
+    @property
     def upload(self) -> Upload | None:
         """The app's main directory of uploads."""
         return self.uploads[0] if self.uploads else None
+
+    def config_key(self, name: str) -> str:
+        """Return how a key of the app's config is named as a component."""
+        return f"{name} of {(self.process or {}).get('callable') or self.name}"
 
     def on_host(self, path: str) -> str | None:
         """Return where a path of the app's is on the host; ``None`` if it is in a container's layer."""
@@ -491,6 +513,9 @@ def questions(case: Case) -> t.Iterator[Question]:
     """Yield the questions of the second round that several judges want the answers of."""
     if case.server is not None:
         yield case.request("core.app", case.public("/"))
+        socket = case.socket
+        if socket and case.nginx.get("worker_uid") is not None:
+            yield {"kind": "paths", "id": "core.socket", "path": socket, "want": ["write"], **case.nginx_user, **case.nginx_view}
         direct = case.direct("core.direct", "/")
         if direct:
             yield direct

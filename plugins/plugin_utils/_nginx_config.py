@@ -35,6 +35,7 @@ _TOGETHER = {
     "allow": ("allow", "deny"),
     "deny": ("allow", "deny"),
 }
+_NAMED_CAPTURE = re.compile(r"\(\?P?<([A-Za-z_]\w*)>", re.ASCII)
 _ESCAPE = re.compile(r"""\\(["'\\trn])""")
 _ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
 
@@ -207,6 +208,20 @@ class Config:
         for one in self.http.own("upstream"):
             if one.args:
                 self.upstreams[one.args[0]] = _upstream_addresses(Block(one, self.http))
+
+    @functools.cached_property
+    def assigned_variables(self) -> frozenset[str]:
+        """Variables of ``set`` and of named captures, in lower case: empty until they are assigned."""
+        found: set[str] = set()
+        waiting = list(self.directives)
+        while waiting:
+            directive = waiting.pop()
+            waiting += directive.block or ()
+            if directive.name == "set" and directive.args:
+                found.add(directive.args[0].lstrip("$").lower())
+            for argument in (directive.name, *directive.args):
+                found.update(name.lower() for name in _NAMED_CAPTURE.findall(argument))
+        return frozenset(found)
 
 
 def load(files: t.Mapping[str, str], conf_file: str, prefix: str) -> Config:

@@ -66,9 +66,16 @@ def content_type(level: _nginx_config.Block, extension: str) -> str:
     return types.get(extension.lower(), default) if extension else default
 
 
-def with_charset(level: _nginx_config.Block, content_type: str) -> str:
+def with_charset(level: _nginx_config.Block, content_type: str, status: int | None) -> str:
     charset = level.value("charset", "off")
-    if charset == "off" or not content_type or ";" in content_type or "$" in charset:
+    # As ngx_http_set_charset(): a redirect gets none.
+    if (
+        status in (301, 302)
+        or charset == "off"
+        or not content_type
+        or ";" in content_type
+        or "$" in charset
+    ):
         return content_type
     types = [one for found in level.effective("charset_types") for one in found.args]
     if (

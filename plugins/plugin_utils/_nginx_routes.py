@@ -57,6 +57,7 @@ _WITH_PAGE = frozenset({
 class Route:
     """What becomes of a request.
 
+    :ivar uri: what the location was found by, in the end.
     :ivar locations: the location that answers and those around it, outermost first.
     :ivar kind: ``listing`` is a directory's, by ``autoindex``.
     :ivar status: ``None`` where the upstream decides.
@@ -74,6 +75,7 @@ class Route:
     """
 
     server: _nginx_config.Server | None
+    uri: str = ""
     locations: list[_nginx_config.Location] = dataclasses.field(default_factory=list)
     kind: Kind = "unknown"
     status: int | None = None
@@ -147,25 +149,33 @@ def _bare(address: str) -> str:
 
 
 def _by_name(servers: list[_nginx_config.Server], host: str) -> _nginx_config.Server | None:
-    owner: dict[str, _nginx_config.Server] = {}
+    names = _nginx_script.Names()
     patterns: list[tuple[str, _nginx_config.Server]] = []
     for server in servers:
         for name in server.names:
             if name.startswith("~"):
                 patterns.append((name[1:], server))
             else:
-                # Of two with one name, Nginx warns and keeps the first.
-                owner.setdefault(name.lower(), server)
-    found = _nginx_script.match_name(host, list(owner))
+                names.add(name, server)
+    found: _nginx_config.Server | None = names.find(host)
     if found is not None:
-        return owner[found]
+        return found
     for pattern, server in patterns if host else ():
         try:
-            if _nginx_regex.compile_pattern(_nginx_uri.to_bytes(pattern), True).search(host):
+            if _name_pattern(pattern).search(_nginx_uri.to_bytes(host)):
                 return server
         except _nginx_regex.NotTranslated:
             continue
     return None
+
+
+def _name_pattern(pattern: str) -> re.Pattern[str]:
+    return _nginx_regex.compile_pattern(_nginx_uri.to_bytes(pattern), _has_capital(pattern))
+
+
+def _has_capital(pattern: str) -> bool:
+    """With one, a server's name is compared without regard to case: ngx_http_core_server_name()."""
+    return re.search(r"[A-Z]", pattern) is not None
 
 
 def route(
@@ -238,12 +248,18 @@ class _Router(_nginx_script.Request):
         except _Finished:
             pass
         except _nginx_script.Unknown as unknown:
-            self._route.kind, self._route.reason = "unknown", _nginx_uri.to_text(str(unknown))
-            self._route.status = None
-            self._keep_level()
+            self._be_unknown(str(unknown))
+        except (IndexError, ValueError):
+            # Too few arguments, or a word for a number: no running Nginx has such a configuration.
+            self._be_unknown("Nginx would refuse an argument of a directive on the way")
         self._route.steps = self.steps
         self._route.internal = self.level.effective("internal") != []
         return self._route
+
+    def _be_unknown(self, reason: str) -> None:
+        self._route.kind, self._route.status = "unknown", None
+        self._route.reason = _nginx_uri.to_text(reason)
+        self._keep_level()
 
     def _first(self, target: str) -> None:
         if not _METHOD.fullmatch(self.method) or self.method in ("TRACE", "CONNECT"):
@@ -253,6 +269,7 @@ class _Router(_nginx_script.Request):
         try:
             parsed = _nginx_uri.parse(_nginx_uri.to_bytes(target), merge)
         except _nginx_uri.BadRequest as error:
+            self.uri = self.unparsed = ""
             self._finalize(400, str(error))
         if parsed.host is not None:
             self.connection = dataclasses.replace(self.connection, host=parsed.host)
@@ -261,7 +278,7 @@ class _Router(_nginx_script.Request):
             self._finalize(400, "the Host header is refused")
         for name in self.server.names:
             if name.startswith("~") and self.matches(
-                _nginx_uri.to_bytes(name[1:]), self.host, True
+                _nginx_uri.to_bytes(name[1:]), self.host, _has_capital(name)
             ):
                 break
         self.set_target(parsed)
@@ -297,13 +314,12 @@ class _Router(_nginx_script.Request):
             self.say(f"{self.uri}: {where}")
             if not self.is_internal and self.level.effective("internal"):
                 self._finalize(404, "the location is internal, and the request comes from outside")
-            limit = self._body_limit()
+            location, limit = self.level, self._body_limit()
+            self._enter()
             if self._body_bytes is not None and limit and self._body_bytes > limit:
                 announced, self._body_bytes = self._body_bytes, None
                 reason = f"the body has {announced} bytes, client_max_body_size allows {limit}"
                 self._finalize(413, reason)
-            location = self.level
-            self._enter()
             if found == "redirect":
                 pattern = _nginx_uri.to_bytes(getattr(location, "pattern", ""))
                 self._route.redirect_to = _nginx_uri.escape_uri(pattern) + self._query()
@@ -719,9 +735,6 @@ class _Router(_nginx_script.Request):
         if uri.startswith("/"):
             path, _question, args = uri.partition("?")
             self.method = self.method if self.method == "HEAD" else "GET"
-            self._route.redirect_to = (
-                None if status in _REDIRECT_STATUS else self._route.redirect_to
-            )
             self._internal_redirect(path, args)
         if uri.startswith("@"):
             self._named(uri)
@@ -744,6 +757,7 @@ class _Router(_nginx_script.Request):
 
     def _keep_level(self) -> None:
         self._route.level = self.level
+        self._route.uri = _nginx_uri.to_text(self.uri)
         self._route.locations = self._chain()
         self._route.client_max_body_size = self._body_limit()
 
@@ -754,12 +768,11 @@ class _Router(_nginx_script.Request):
         if status is not None:
             if final == 204:
                 self.content_type = ""
-            self.content_type = _nginx_headers.with_charset(self.level, self.content_type)
-            self._route.content_type = _nginx_uri.to_text(self.content_type) or None
+            shown = _nginx_headers.with_charset(self.level, self.content_type, final)
+            self._route.content_type = _nginx_uri.to_text(shown) or None
         location = self._route.redirect_to
-        if kind != "redirect":
-            location = self._route.redirect_to = None
-        elif location is not None:
+        # It stays where an error_page has taken the place of a redirect.
+        if location is not None:
             location = _nginx_headers.absolute(self, location)
             self._route.redirect_to = _nginx_uri.to_text(location)
         self._route.headers = [
@@ -803,12 +816,14 @@ def _upstream_target(
         return _UpstreamTarget(addresses, uri)
     if not uri and request.is_unparsed_valid:
         return _UpstreamTarget(addresses, request.unparsed)
+    # Where a rewrite has changed the URI, it goes there as a whole.
+    uri = uri if request.is_location_valid else ""
     length = 0
     block = next(
         (one for one in request.level.ancestors() if isinstance(one, _nginx_config.Location)), None
     )
     is_plain = block is not None and block.modifier in ("", "=", "^~")
-    if uri and request.is_location_valid and block is not None and is_plain:
+    if uri and block is not None and is_plain:
         length = len(_nginx_uri.to_bytes(block.pattern))
     own = request.uri[length:]
     if request.is_quoted or request.is_internal:

@@ -65,10 +65,13 @@ DOCKER_OPTIONS = (
     "--volume=/var/lib/docker",
 )
 
+# A disk of its own, such as one that is full, is a file in a loop device.
+DISK_OPTIONS = ("--device-cgroup-rule=b 7:* rmw", "--device-cgroup-rule=c 10:237 rmw")
+
 SHAPES = {
     shape.name: shape
     for shape in (
-        Shape("sites_enabled", "diagnosis-debian12"),
+        Shape("sites_enabled", "diagnosis-debian12", options=DISK_OPTIONS),
         Shape("snippets", "diagnosis-debian13"),
         Shape("uwsgi", "diagnosis-debian12"),
         Shape("prefix_stripped", "diagnosis-debian13"),

@@ -49,6 +49,7 @@ class Processes:
         cgroup: str = "0::/user.slice/session-1.scope\n",
         container: str | None = None,
         network: str = "1",
+        machine: str = "1",
         files: t.Sequence[str] = (),
         maps: t.Sequence[str] = (),
         ticks: int = 100,
@@ -56,13 +57,14 @@ class Processes:
         """Add a process.
 
         :param shares: the process whose sockets it has inherited.
+        :param machine: the pid namespace of what no container engine has made.
         """
         directory = self.path / str(pid)
         (directory / "fd").mkdir(parents=True)
         (directory / "ns").mkdir()
         (directory / "net").mkdir()
         for name in ("mnt", "pid", "net"):
-            number = network if name == "net" else container or "1"
+            number = network if name == "net" else container or machine
             (directory / "ns" / name).symlink_to(f"{name}:[{number}]")
         (directory / "cwd").symlink_to(cwd)
         (directory / "exe").symlink_to(exe)
@@ -85,8 +87,8 @@ class Processes:
         )
         fields = ["S", str(parent), *["0"] * 17, str(ticks), *["0"] * 10]
         (directory / "stat").write_text(f"{pid} (a (b) c) {' '.join(fields)}\n")
-        for number, path in enumerate(files, 3):
-            (directory / "fd" / str(number)).symlink_to(path)
+        for descriptor, path in enumerate(files, 3):
+            (directory / "fd" / str(descriptor)).symlink_to(path)
         if shares is not None:
             for link in (self.path / str(shares) / "fd").iterdir():
                 (directory / "fd" / link.name).symlink_to(os.readlink(link))

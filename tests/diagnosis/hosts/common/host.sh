@@ -45,3 +45,11 @@ header() {
     name=$1; shift
     fetch "$@" --output /dev/null --dump-header - | tr -d '\r' | sed -n "s/^$name: //Ip"
 }
+
+# Loop devices are this machine's; the container has no names for them, and mount(8) takes a free one.
+use_loop_devices() {
+    [ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237
+    for number in $(seq 0 63); do
+        [ -e "/dev/loop$number" ] || mknod "/dev/loop$number" b 7 "$number"
+    done
+}

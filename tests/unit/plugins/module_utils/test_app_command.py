@@ -266,3 +266,34 @@ def test_flask_run(
 def test_a_script_says_nothing_of_its_app() -> None:
     found = parse("python3 -u app.py --port 80")
     assert (found.server, found.callable, found.script) == ("python", None, "app.py")
+
+
+@pytest.mark.parametrize("directory", ["/srv/app", None])
+def test_a_configuration_beside_which_a_server_was_started(directory: str | None) -> None:
+    """With chdir, a server is elsewhere by now than its relative names go by."""
+    files = {
+        "/etc/vassals/a.ini": "[uwsgi]\nchdir = /srv/app\nwsgi-file = w.py\npythonpath = %d",
+        "/root/g.py": "wsgi_app = 'a:b'",
+    }
+    starts = ["/etc/vassals", "/root"]
+    found = _app_command.parse(["uwsgi", "--ini", "a.ini"], {}, directory, files.get, starts)
+    assert found.callable == "/srv/app/w.py:application"
+    assert found.python_path == ["/etc/vassals/"]
+    found = _app_command.parse(["gunicorn", "-c", "./g.py"], {}, directory, files.get, starts)
+    assert found.callable == "a:b"
+    # What has no directory that is known is not made up.
+    found = _app_command.parse(["uwsgi", "--wsgi-file", "w.py"], {}, None, files.get, starts)
+    assert found.callable is None
+
+
+@pytest.mark.parametrize(
+    ("line", "directory"),
+    [
+        ("uwsgi --emperor /etc/vassals", "/etc/vassals"),
+        ("uwsgi --ini x --emperor=/etc/vassals --die-on-term", "/etc/vassals"),
+        ("uwsgi --ini x", None),
+        ("", None),
+    ],
+)
+def test_the_directory_of_an_emperor(line: str, directory: str | None) -> None:
+    assert _app_command.emperor_of(line.split()) == directory

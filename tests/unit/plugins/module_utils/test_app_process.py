@@ -84,6 +84,15 @@ def test_a_socket_that_systemd_lends_is_the_apps(processes: Processes) -> None:
     assert (found["pid"], found["listens"]) == (MASTER, ["unix:/run/lent.sock"])
 
 
+def test_a_socket_of_a_service_that_is_not_started_yet(processes: Processes) -> None:
+    processes.add(OTHER, ["/lib/systemd/systemd"], listens=["unix:/run/lent.sock"], uid=0)
+    answer = discover(processes, "unix:/run/lent.sock")
+    assert answer["processes"] == []
+    (unseen,) = answer["unseen"]
+    assert "At unix:/run/lent.sock systemd listens for another" in unseen
+    assert "started by its first request" in unseen
+
+
 def test_other_programs_of_pythons_are_others_business(
     processes: Processes, tmp_path: Path
 ) -> None:
@@ -307,6 +316,17 @@ def test_what_only_its_own_container_reaches(
     assert found["reachable_at"] == []
 
 
+def test_the_proxy_of_a_published_port_is_not_the_server(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes.add(OTHER, ["/usr/bin/docker-proxy", "-proto", "tcp"], listens=["127.0.0.1:8080"])
+    monkeypatch.setattr(_hosted_container, "find", lambda *_given: (FakeEngine(), ENGINE))
+    processes.add(MASTER, GUNICORN, container=CONTAINER, network="2", listens=["0.0.0.0:8000"])
+    answer = discover(processes, "127.0.0.1:8080", "app:8000")
+    assert [each["pid"] for each in answer["processes"]] == [MASTER]
+    assert answer["unseen"] == []
+
+
 def test_a_container_in_the_hosts_network(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,6 +354,8 @@ def test_in_a_container_ourselves_its_processes_are_the_hosts(processes: Process
     own = processes.path / "5000001/mountinfo"
     processes.add(MASTER, GUNICORN, listens=[SOCKET], container=CONTAINER)
     own.write_text((processes.path / str(MASTER) / "mountinfo").read_text())
+    (processes.path / "5000001/ns/pid").unlink()
+    (processes.path / "5000001/ns/pid").symlink_to(f"pid:[{CONTAINER}]")
     assert only(processes)["container"] is None
 
 
@@ -396,3 +418,35 @@ def test_what_its_server_sets_is_for_the_app_alone(processes: Processes, tmp_pat
     assert _app_process.server_environment(MASTER, "daemon", proc) == {}
     assert _app_process.server_environment(MASTER, "no-such-user", proc) == {}
     assert _app_process.server_environment(None, "nobody", proc) == {}
+
+
+def test_what_is_in_a_machine_of_its_own_is_another_hosts(processes: Processes) -> None:
+    processes.add(MASTER, GUNICORN, listens=[SOCKET], machine="2")
+    assert discover(processes)["processes"] == []
+
+
+def test_a_vassal_by_its_emperors_directory(processes: Processes, tmp_path: Path) -> None:
+    (tmp_path / "a.ini").write_text("[uwsgi]\nmodule = a:b\nchdir = /srv/app")
+    processes.add(OTHER, ["uwsgi", "--emperor", str(tmp_path)], exe="/usr/bin/uwsgi-core")
+    argv = ["/usr/bin/uwsgi-core", "--ini", "a.ini"]
+    processes.add(MASTER, argv, parent=OTHER, listens=[SOCKET], exe="/usr/bin/uwsgi-core")
+    assert only(processes)["callable"] == "a:b"
+
+
+def test_the_server_of_which_nothing_tells_where_it_listens(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root without CAP_SYS_PTRACE sees a uWSGI that changed its user and set a title."""
+    processes.add(MASTER, ["uWSGI master"], listens=["127.0.0.1:3031"], exe="/usr/bin/uwsgi-core")
+    monkeypatch.setattr(_proc.Proc, "open_files", lambda *_arguments: None)
+    found = only(processes, "127.0.0.1:3031")
+    assert found["listens"] == found["reachable_at"] == ["127.0.0.1:3031"]
+    assert "concluded from nobody else" in found["unseen"][-1]
+    # With two of them it can't be told which.
+    processes.add(OTHER, ["uWSGI master"], exe="/usr/bin/uwsgi-core")
+    answer = discover(processes, "127.0.0.1:3031")
+    assert [each["listens"] for each in answer["processes"]] == [[], []]
+    assert any(
+        "listens at 127.0.0.1:3031 that is no process to be seen" in each
+        for each in answer["unseen"]
+    )

@@ -107,6 +107,19 @@ def test_its_content_follows_what_it_is_known_by(media: Path, visitor: _as_user.
     assert hashlib.sha256(text.encode()).hexdigest() == facts["sha256"]
 
 
+def test_one_may_be_hidden(media: Path) -> None:
+    canary = {**CANARY, "directory": str(media), "hidden": True}
+    questions = {
+        "canaries": [canary],
+        "trees": [{"id": "tree", "path": str(media)}],
+    }
+    answers = _evidence.answer(questions)["answers"]
+    placed = answers[CANARY["id"]]
+    assert placed["name"].startswith(f".{_media_canary.PREFIX}")
+    assert answers["tree"]["dotfiles"] == [placed["path"]]
+    assert list(media.iterdir()) == []
+
+
 @pytest.mark.parametrize("suffix", ["/../x", ".a/b", "x", ".x\n", ".", ".a.b.c", ".ä"])
 def test_a_suffix_that_leads_elsewhere_is_refused(media: Path, suffix: str) -> None:
     answer = one("canaries", {**CANARY, "directory": str(media), "suffix": suffix})
@@ -261,6 +274,14 @@ def test_one_that_another_run_holds_stays(media: Path, visitor: _as_user.Account
     assert held is not None
     assert one("canaries", {**CANARY, "directory": str(media)})["leftovers_removed"] == []
     assert Path(facts["path"]).exists()
+    held.close()
+    answer = one("canaries", {**CANARY, "directory": str(media)})
+    assert answer["leftovers_removed"] == [facts["name"]]
+
+
+def test_a_hidden_one_is_removed_likewise(media: Path, visitor: _as_user.Account) -> None:
+    facts, held = _media_canary.place_held(visitor, str(media), umask=0o027, is_hidden=True)
+    assert held is not None
     held.close()
     answer = one("canaries", {**CANARY, "directory": str(media)})
     assert answer["leftovers_removed"] == [facts["name"]]

@@ -63,6 +63,20 @@ def test_a_tree_is_counted_and_its_oddities_named(media: Path) -> None:
     assert f"{git}/config" not in types
 
 
+def test_a_tree_may_be_shallow_or_only_what_a_name_begins(media: Path) -> None:
+    for name in ("static/a.css", "static-old/b.css", "static.zip", "media/c.png"):
+        write(media / name)
+    parent = str(media)
+
+    def names(**options: t.Any) -> list[str]:
+        entries = _evidence_trees.tree(parent, **options)["entries"]
+        return sorted(os.path.relpath(entry["path"], parent) for entry in entries)
+
+    assert names(is_deep=False) == ["media", "static", "static-old", "static.zip"]
+    assert names(beside="static") == ["static-old", "static-old/b.css", "static.zip"]
+    assert names(beside="static", is_deep=False) == ["static-old", "static.zip"]
+
+
 def test_the_newest_are_described(media: Path) -> None:
     for number in range(20):
         write(media / f"d{number % 3}" / f"{number}.png", age_seconds=1000 - number)

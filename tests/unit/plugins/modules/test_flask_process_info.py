@@ -84,7 +84,14 @@ def test_a_gunicorn_is_found_and_its_app_asked(
         'raw_env = ["FLASK_SECRET_KEY=hidden-two"]\n'
     )
     python = flask_virtualenv / "bin/python"
-    command = [python, "-m", "gunicorn", "--env", "OF_THE_SERVER=/hidden-three", "--workers=2"]
+    command: list[str | Path] = [
+        python,
+        "-m",
+        "gunicorn",
+        "--env",
+        "OF_THE_SERVER=/hidden-three",
+        "--workers=2",
+    ]
     environ = {"FLASK_UPLOAD_FOLDER": "/srv/media", "FLASK_PASSWORD": "hidden-four"}
     with serving(command, open_directory, environ) as master:
         answer = run_module("flask_process_info", addresses=[f"unix:{open_directory}/app.sock"])

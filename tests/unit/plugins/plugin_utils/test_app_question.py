@@ -71,7 +71,7 @@ def test_an_app_in_a_container_is_never_asked_as_root(user: str | None, asked_as
         ({"user": "root", "uid": 0}, "Run it as a user of its own"),
         ({"user": "998"}, "no name on this host"),
         ({"user": None}, "as whom it runs"),
-        ({"cwd": None}, "'become: true'"),
+        ({"cwd": None}, "its environment can't be seen"),
         ({"container": {**CONTAINER, "name": None}}, "can't be looked into"),
     ],
 )
