@@ -40,7 +40,7 @@ LONG_SECONDS = 31 * DAY
 ERROR_SECONDS = 60
 PLACES_LIMIT = 8
 TYPES_LIMIT = 8
-STALE_LIMIT = 3
+STALE_LIMIT = 6
 # An archive that a deploy copied before its file is not older for that.
 STALE_SECONDS = 60
 ABSENT = "flask-verify-absent-5b0c"
@@ -57,13 +57,20 @@ NEEDED = {
     ".png": re.compile(r"image/png\Z"),
     ".webp": re.compile(r"image/webp\Z"),
     ".woff2": re.compile(r"(?:font/woff2|application/font-woff2|application/x-font-woff2)\Z"),
+    ".woff": re.compile(r"(?:font/woff|application/font-woff|application/x-font-woff)\Z"),
+    ".ttf": re.compile(
+        r"(?:font/ttf|font/sfnt|application/(?:x-)?font-(?:ttf|truetype)|application/x-font-ttf)\Z"
+    ),
+    ".otf": re.compile(
+        r"(?:font/otf|font/sfnt|application/(?:x-)?font-opentype|application/vnd\.ms-opentype)\Z"
+    ),
     ".webmanifest": re.compile(r"application/(?:manifest\+)?json\Z"),
 }
 # Used all the same, as far as browsers go today.
-FORGIVEN = (".png", ".webp", ".woff2", ".webmanifest")
+FORGIVEN = (".png", ".webp", ".woff", ".woff2", ".ttf", ".otf", ".webmanifest")
 USUAL = {".js": "text/javascript", ".mjs": "text/javascript", ".html": "text/html", ".css": "text/css",
          ".svg": "image/svg+xml", ".wasm": "application/wasm", ".png": "image/png", ".webp": "image/webp",
-         ".woff2": "font/woff2", ".webmanifest": "application/manifest+json"}  # fmt: skip
+         ".woff": "font/woff", ".woff2": "font/woff2", ".ttf": "font/ttf", ".otf": "font/otf", ".webmanifest": "application/manifest+json"}  # fmt: skip
 
 # Headers that matter for a file by itself. Others (Referrer-Policy, Permissions-Policy, X-Frame-Options)
 # mean nothing but for pages.
@@ -295,7 +302,7 @@ def _judge_duplicates(case: Case, findings: Findings) -> None:
     severity = "warning"
     for response, level, target in _served(case, findings):
         values = response.all("Cache-Control")
-        if len(values) < 2 or not _is_at_odds(values):
+        if len(values) < 2:
             continue
         lines = [*level.effective("expires")[-1:], *_added(level, "Cache-Control")]
         if len(lines) < 2 or findings.explained(target):
@@ -309,8 +316,8 @@ def _judge_duplicates(case: Case, findings: Findings) -> None:
                 "cache-control-duplicate",
                 severity,
                 line.component,
-                f"this line makes a second Cache-Control header{others}, at odds with that of add_header: a cache may "
-                "heed either",
+                f"this line makes a second Cache-Control header{others}, beside that of add_header: where they differ, a "
+                "cache may heed either",
                 shown,
                 f"Take {line} out, and let one add_header Cache-Control say it all.",
                 "flask_static_cache_policy",
@@ -318,16 +325,11 @@ def _judge_duplicates(case: Case, findings: Findings) -> None:
         )
 
 
-def _is_at_odds(values: t.Sequence[str]) -> bool:
+def _is_contradiction(values: t.Sequence[str]) -> bool:
     """Whether several headers say more than their union, as ``max-age=3600`` and ``public`` do.
 
     RFC 9111, 4.2.1: of a directive that comes twice, the first counts, or the answer is stale.
     """
-    names = [name for value in values for name in {name for name, _unused in _cache_words([value])}]
-    return len(set(names)) < len(names) or _is_contradiction(values)
-
-
-def _is_contradiction(values: t.Sequence[str]) -> bool:
     words = _cache_words(values)
     names = {name for name, _unused in words}
     ages = {argument for name, argument in words if name == "max-age"}
@@ -466,7 +468,7 @@ def _archives(case: Case) -> list[tuple[str, Place, str]]:
             (old if is_old else other).append(name)
         level = _level(case, place.url + "x.css")
         if level is not None and level.value("gzip_static", "off") != "off":
-            found += [(place, name) for name in [*old[:STALE_LIMIT], *other[:1]]]
+            found += [(place, name) for name in [*old, *other][:STALE_LIMIT]]
     return [(f"headers.gz.{n}", place, name) for n, (place, name) in enumerate(found)][
         : 2 * STALE_LIMIT
     ]
@@ -557,8 +559,10 @@ def _judge_dropped(case: Case, findings: Findings) -> None:
         if level is not None:
             _note_dropped(page, level, OF_PAGES, lost)
     for outer, places in lost.items():
+        places.sort(key=lambda one: (one[0].file, one[0].line))
         first, names, _shown = places[0]
-        others = sorted({line.component for line, _names, _unused in places} - {first.component})
+        others = dict.fromkeys(line.component for line, _names, _text in places)
+        others.pop(first.component)
         findings.add(
             Finding(
                 "headers-dropped",
@@ -672,8 +676,8 @@ def _judge_types(case: Case, findings: Findings) -> None:
                     "mime-type-missing",
                     severity,
                     component,
-                    f"this table has no {', '.join(suffixes)}, so that such files come as a type that browsers do not "
-                    "use for them",
+                    f"Nginx's table of types has no {', '.join(suffixes)}, so that such files come as a type that browsers "
+                    "do not use for them",
                     lines,
                     f"Write types {{ {table} }} at http level, such as in /etc/nginx/conf.d/types.conf, and reload Nginx.",
                 )
@@ -688,7 +692,9 @@ def _types_component(case: Case, level: _nginx_config.Block, suffix: str) -> str
     lines = table.own("types")
     if table is not http and _has(http.own("types"), suffix):
         return f"replaced {lines[-1].component}"
-    return (http.own("types") or [http.directive])[0].component
+    # Without the usual ones, it is the list itself that is not included.
+    is_there = _has(http.own("types"), ".css") or _has(http.own("types"), ".html")
+    return (http.own("types") if is_there else [http.directive])[0].component
 
 
 def _has(tables: t.Iterable[_nginx_config.Directive], suffix: str) -> bool:

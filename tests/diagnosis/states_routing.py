@@ -302,7 +302,7 @@ LOCATIONS = [
         '[ "$(status /guestbook/uploads/note.txt)" = 404 ]',
         finding(
             "location-missing",
-            Line(CONF, "server {"),
+            Line(CONF, "server {", 2),
             Line(CONF, "location /guestbook/ {"),
             Line(CONF, "location ^~ /uploads/ {"),
             "/guestbook/uploads/",
