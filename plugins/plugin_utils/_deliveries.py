@@ -84,11 +84,11 @@ def targets(case: Case) -> list[str]:
 
 
 def is_delivered(case: Case, delivery: Delivery) -> bool | None:
-    """Return whether the file itself came, by whomever; ``None`` if nobody could ask."""
+    """Return whether Nginx has sent the file itself; ``None`` if nobody could ask."""
     response = case.response(delivery.key)
     if response is None or response.status is None:
         return None
-    if response.status != 200:
+    if response.status != 200 or response.by_app:
         return False
     key = f"{delivery.key}.source" if delivery.is_static else _diagnosis_case.CANARY
     wanted = (case.answer(key) or {}).get("sha256")

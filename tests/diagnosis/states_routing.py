@@ -302,7 +302,8 @@ LOCATIONS = [
         '[ "$(status /guestbook/uploads/note.txt)" = 404 ]',
         finding(
             "location-missing",
-            Line(CONF, "server {"),
+            # The first is of an upstream.
+            Line(CONF, "server {", 2),
             Line(CONF, "location /guestbook/ {"),
             Line(CONF, "location ^~ /uploads/ {"),
             "/guestbook/uploads/",
