@@ -46,15 +46,16 @@ def questions(case: Case) -> t.Iterator[Question]:
     """Ask for files that another location than their prefix's takes, and for views below a prefix."""
     if case.server is None:
         return
-    taken = list(_taken(case))
+    taken = [*_unasked(case), *_taken(case)]
     yield from _deliveries.file_questions(
         case, "routing", [*_deliveries.targets(case), *(each.target for each in taken)]
     )
+    view = case.nginx_view if case.app is None else case.app_view
     for each in taken:
         if each.is_static:
             yield case.request(each.key, each.target)
             path = posixpath.join(each.folder, each.sample)
-            source = {"path": path, "hash": True, **case.app_view}
+            source = {"path": path, "hash": True, **view}
             yield {"kind": "files", "id": f"{each.key}.source", **source}
         elif case.process:
             who = {**case.app_user, **case.app_view}
@@ -67,6 +68,18 @@ def questions(case: Case) -> t.Iterator[Question]:
         yield case.request(f"routing.endpoint.{number}", target, method="OPTIONS")
 
 
+def _unasked(case: Case) -> t.Iterator[Delivery]:
+    """Yield a file of each prefix that Nginx serves, where no app says which are its own."""
+    ground = _deliveries.Ground(case)
+    for number, each in enumerate(case.files_locations if case.app is None else []):
+        names = ground.names(f"core.location.{number}.tree")
+        shown = _deliveries.one_of_each_suffix(names, _deliveries.LOADED)
+        if shown and not each.location.effective("internal"):
+            url = _diagnosis_case.slashed(each.url)
+            key = f"routing.location.{number}"
+            yield Delivery(key, True, "", url, each.directory, shown[0])
+
+
 def _taken(case: Case) -> t.Iterator[Delivery]:
     """Yield files by whose suffix another location is chosen than for the one that all ask for."""
     ground = _deliveries.Ground(case)
@@ -75,6 +88,9 @@ def _taken(case: Case) -> t.Iterator[Delivery]:
             # There is none yet when this is asked.
             continue
         names = ground.names(f"{delivery.key}.tree")
+        yield from _taken_from(case, delivery, names, _deliveries.LOADED)
+    for delivery in _unasked(case):
+        names = ground.names(f"core.location.{delivery.key.rpartition('.')[2]}.tree")
         yield from _taken_from(case, delivery, names, _deliveries.LOADED)
     if case.media_url and case.upload:
         upload, names = case.upload, [f"x{suffix}" for suffix in _deliveries.UPLOADED]
@@ -108,7 +124,7 @@ def judge(case: Case, findings: Findings) -> None:
     _judge_shadowed_mounts(case, findings)
     for delivery in _deliveries.deliveries(case):
         _judge_delivery(case, findings, ground, delivery)
-    for taken in _taken(case):
+    for taken in (*_unasked(case), *_taken(case)):
         key = f"{taken.key}.canary"
         if not taken.is_static and not (case.answer(key) or {}).get("written"):
             continue

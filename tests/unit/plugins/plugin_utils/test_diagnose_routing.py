@@ -292,6 +292,18 @@ def test_a_location_at_fault_is_named(
     assert told == [expected]
 
 
+def test_a_location_at_fault_is_named_without_the_app_too() -> None:
+    taken = "location ~ [.]css$ { root /var/www/html; }"
+    changed = conf(
+        (STATIC, "location /static/ {\n alias /var/www/gallery/static/;"),
+        (APP, f"{taken}\n{APP}"),
+    )
+    for text, expected in ((changed, [("location-shadowed", "error", taken)]), (conf(), [])):
+        host = Host(text, FILES)
+        host.case.app = None
+        assert found(host) == expected
+
+
 def test_uploads_that_the_app_sends_come_from_the_app() -> None:
     changed = conf((MEDIA, "location ^~ /uploads/ {\n alias /srv/none/;"))
     host = Host(changed, FILES, serves_media=True)
