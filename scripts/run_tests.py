@@ -87,6 +87,7 @@ def lint_parts() -> list[Part]:
         mypy_part("scripts", ROOT / "scripts", "."),
         mypy_part("unit", ROOT, "tests/unit"),
         mypy_part("behaviour", ROOT / "tests/behaviour", "."),
+        mypy_part("differential", ROOT / "tests/differential", ".", ROOT / "tests/behaviour"),
         mypy_part("gallery", ROOT / "examples/gallery", "src"),
         Part(
             "antsibull-docs",
@@ -97,12 +98,12 @@ def lint_parts() -> list[Part]:
     ]
 
 
-def mypy_part(name: str, directory: Path, target: str) -> Part:
+def mypy_part(name: str, directory: Path, target: str, *others: Path) -> Part:
     """Checked from the directory that its imports are relative to; else a module has two names."""
     own = directory / "pyproject.toml"
     config = f"--config-file={own if own.is_file() else ROOT / 'pyproject.toml'}"
     cache = f"--cache-dir={BUILD / 'mypy' / name}"
-    env = {"MYPYPATH": str(CHECKOUT_LINKS)}
+    env = {"MYPYPATH": ":".join(map(str, (CHECKOUT_LINKS, *others)))}
     return Part(f"mypy-{name}", "check", [["mypy", config, cache, target]], (), env, directory)
 
 
@@ -133,6 +134,11 @@ def self_test_parts() -> list[Part]:
         ),
         Part("behaviour", "unit", [pytest("behaviour", *behaviour)], ("machine",)),
     ]
+
+
+def differential_part() -> Part:
+    """Predicted routes against the Nginx of both releases; the one's comes out of an image."""
+    return Part("differential", "unit", [pytest("differential", "tests/differential")], ("images",))
 
 
 def machine_part() -> Part:
@@ -200,6 +206,7 @@ def all_parts() -> list[Part]:
         raise SystemExit("No Molecule scenario found: that can't be right.")
     set_up = [machine_part(), tarball_part(), images_part()]
     static = [sanity_part(), unit_part(installed=True), *self_test_parts(), *lint_parts()]
+    static.append(differential_part())
     return [*set_up, *static, *scenarios]
 
 

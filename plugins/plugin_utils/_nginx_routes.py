@@ -149,25 +149,33 @@ def _bare(address: str) -> str:
 
 
 def _by_name(servers: list[_nginx_config.Server], host: str) -> _nginx_config.Server | None:
-    owner: dict[str, _nginx_config.Server] = {}
+    names = _nginx_script.Names()
     patterns: list[tuple[str, _nginx_config.Server]] = []
     for server in servers:
         for name in server.names:
             if name.startswith("~"):
                 patterns.append((name[1:], server))
             else:
-                # Of two with one name, Nginx warns and keeps the first.
-                owner.setdefault(name.lower(), server)
-    found = _nginx_script.match_name(host, list(owner))
+                names.add(name, server)
+    found: _nginx_config.Server | None = names.find(host)
     if found is not None:
-        return owner[found]
+        return found
     for pattern, server in patterns if host else ():
         try:
-            if _nginx_regex.compile_pattern(_nginx_uri.to_bytes(pattern), True).search(host):
+            if _name_pattern(pattern).search(_nginx_uri.to_bytes(host)):
                 return server
         except _nginx_regex.NotTranslated:
             continue
     return None
+
+
+def _name_pattern(pattern: str) -> re.Pattern[str]:
+    return _nginx_regex.compile_pattern(_nginx_uri.to_bytes(pattern), _has_capital(pattern))
+
+
+def _has_capital(pattern: str) -> bool:
+    """With one, a server's name is compared without regard to case: ngx_http_core_server_name()."""
+    return re.search(r"[A-Z]", pattern) is not None
 
 
 def route(
@@ -240,12 +248,18 @@ class _Router(_nginx_script.Request):
         except _Finished:
             pass
         except _nginx_script.Unknown as unknown:
-            self._route.kind, self._route.reason = "unknown", _nginx_uri.to_text(str(unknown))
-            self._route.status = None
-            self._keep_level()
+            self._be_unknown(str(unknown))
+        except (IndexError, ValueError):
+            # Too few arguments, or a word for a number: no running Nginx has such a configuration.
+            self._be_unknown("Nginx would refuse an argument of a directive on the way")
         self._route.steps = self.steps
         self._route.internal = self.level.effective("internal") != []
         return self._route
+
+    def _be_unknown(self, reason: str) -> None:
+        self._route.kind, self._route.status = "unknown", None
+        self._route.reason = _nginx_uri.to_text(reason)
+        self._keep_level()
 
     def _first(self, target: str) -> None:
         if not _METHOD.fullmatch(self.method) or self.method in ("TRACE", "CONNECT"):
@@ -264,7 +278,7 @@ class _Router(_nginx_script.Request):
             self._finalize(400, "the Host header is refused")
         for name in self.server.names:
             if name.startswith("~") and self.matches(
-                _nginx_uri.to_bytes(name[1:]), self.host, True
+                _nginx_uri.to_bytes(name[1:]), self.host, _has_capital(name)
             ):
                 break
         self.set_target(parsed)
@@ -436,6 +450,8 @@ class _Router(_nginx_script.Request):
             for name in ("auth_basic", "auth_request")
             for directive in self.level.effective(name)[-1:]
             if directive.args[:1] != ["off"]
+            # Without a file of passwords it lets everybody pass: ngx_http_auth_basic_handler().
+            and (name != "auth_basic" or self.level.effective("auth_basic_user_file"))
         ]
         self._route.guards = guards
         allowed = self._is_address_allowed()
@@ -802,12 +818,14 @@ def _upstream_target(
         return _UpstreamTarget(addresses, uri)
     if not uri and request.is_unparsed_valid:
         return _UpstreamTarget(addresses, request.unparsed)
+    # Where a rewrite has changed the URI, it goes there as a whole.
+    uri = uri if request.is_location_valid else ""
     length = 0
     block = next(
         (one for one in request.level.ancestors() if isinstance(one, _nginx_config.Location)), None
     )
     is_plain = block is not None and block.modifier in ("", "=", "^~")
-    if uri and request.is_location_valid and block is not None and is_plain:
+    if uri and block is not None and is_plain:
         length = len(_nginx_uri.to_bytes(block.pattern))
     own = request.uri[length:]
     if request.is_quoted or request.is_internal:

@@ -277,6 +277,7 @@ class Request:
         self, source: str, entries: list[_nginx_config.Directive], is_hostnames: bool
     ) -> str:
         literal: dict[str, str] = {}
+        names = Names()
         patterns: list[tuple[str, str]] = []
         default = ""
         for one in entries:
@@ -285,17 +286,14 @@ class Request:
                 default = value if key == "default" else default
             elif key.startswith("~"):
                 patterns.append((key[1:], value))
+            elif is_hostnames:
+                names.add(key.removeprefix("\\"), value)
             else:
-                key = key.removeprefix("\\")
-                literal.setdefault(key.lower(), value)
+                literal.setdefault(key.removeprefix("\\").lower(), value)
         lowered = source.lower()
-        if is_hostnames:
-            lowered = lowered.removesuffix(".")
-            found = match_name(lowered, list(literal))
-            if found is not None:
-                return self.expand(literal[found])
-        elif lowered in literal:
-            return self.expand(literal[lowered])
+        found = names.find(lowered.removesuffix(".")) if is_hostnames else literal.get(lowered)
+        if found is not None:
+            return self.expand(found)
         for pattern, value in patterns:
             ignore_case = pattern.startswith("*")
             if self.matches(pattern[ignore_case:], source, ignore_case):
@@ -485,27 +483,43 @@ def is_host(header: str) -> bool:
     return bool(normal_host(header))
 
 
-def match_name(host: str, names: t.Sequence[str]) -> str | None:
-    """Return the name that a host falls under: exact, the longest ``*.name``, the longest ``name.*``.
+class Names:
+    """What is found by a host's name: exact, the longest ``*.name``, the longest ``name.*``.
 
-    As ngx_hash_find_combined(); ``.name`` is the name and all below it.
+    As ngx_hash_add_key() and ngx_hash_find_combined(); ``.name`` is the name and all below it. Of two
+    that conflict, Nginx warns and keeps the first.
     """
-    for name in names:
-        if host == name or (name.startswith(".") and host == name[1:]):
-            return name
-    heads = [
-        (len(suffix), name)
-        for name in names
-        for suffix in (name[1:] if name.startswith("*.") else name if name.startswith(".") else "",)
-        if suffix and host.endswith(suffix) and len(host) > len(suffix)
-    ]
-    tails = [
-        (len(name), name)
-        for name in names
-        if name.endswith(".*") and host.startswith(name[:-1]) and len(host) > len(name) - 1
-    ]
-    for found in (heads, tails):
-        if found:
-            longest = max(length for length, _name in found)
-            return next(name for length, name in found if length == longest)
-    return None
+
+    def __init__(self) -> None:
+        self._exact: dict[str, t.Any] = {}
+        self._heads: dict[str, tuple[t.Any, bool]] = {}
+        self._tails: dict[str, t.Any] = {}
+        self._taken: set[str] = set()
+
+    def add(self, name: str, value: t.Any) -> None:
+        name = name.lower()
+        if name.startswith(".") and len(name) > 1:
+            if name[1:] not in self._taken:
+                self._taken.add(name[1:])
+                self._heads.setdefault(name[1:], (value, True))
+        elif name.startswith("*.") and len(name) > 2:
+            self._heads.setdefault(name[2:], (value, False))
+        elif name.endswith(".*") and len(name) > 2:
+            self._tails.setdefault(name[:-2], value)
+        elif name not in self._taken:
+            self._taken.add(name)
+            self._exact[name] = value
+
+    def find(self, host: str) -> t.Any | None:
+        if host in self._exact:
+            return self._exact[host]
+        labels = host.split(".")
+        for count in range(len(labels)):
+            found = self._heads.get(".".join(labels[count:]))
+            if found and (count or found[1]):
+                return found[0]
+        for count in range(len(labels) - 1, 0, -1):
+            name = ".".join(labels[:count])
+            if name in self._tails:
+                return self._tails[name]
+        return None

@@ -15,14 +15,16 @@ SCREENSHOT_DIR         where test_browser.py leaves pictures of the pages; nowhe
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import contract
 import hosts
 import play
 import pytest
+from measured import figures, pytest_terminal_summary
 from raw_http import Connection
+
+__all__ = ["figures", "pytest_terminal_summary"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,20 +35,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             hosts.host_from_environment()
         except hosts.HostError as error:
             raise pytest.UsageError(str(error)) from error
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What a test measured, in the log of a run that passes too."""
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.stats.get(outcome, []):
-            for name, line in report.user_properties:
-                terminalreporter.write_line(f"{name}: {line}")
-
-
-@pytest.fixture
-def figures(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Takes a line of what the test measured; scripts/run_tests.py prints it."""
-    return lambda line: record_property("figures", line)
 
 
 @pytest.fixture(scope="session")

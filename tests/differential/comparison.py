@@ -67,9 +67,23 @@ class Place:
         shutil.rmtree(self.directory)
 
 
-def compare(
-    nginx: nginxes.Nginx, place: Place, http: str, requests: Iterable[Request], count: Count
-) -> list[Difference]:
+@dataclass(frozen=True)
+class Answer:
+    """What Nginx answered, and the line that the answering location wrote."""
+
+    request: Request
+    response: Response | None
+    line: str | None
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    config: _nginx_config.Config
+    port: int
+    answers: list[Answer]
+
+
+def ask(nginx: nginxes.Nginx, place: Place, http: str, requests: Iterable[Request]) -> Outcomes:
     """:raises nginxes.NginxError: where the configuration is none."""
     log = place.directory / "access.log"
     log.write_bytes(b"")
@@ -88,12 +102,52 @@ def compare(
         {str(running.conf_file): running.text}, str(running.conf_file), str(place.directory)
     )
     assert not config.problems, config.problems
+    answers = [
+        Answer(request, response, lines.get(str(number)))
+        for number, (request, response) in enumerate(zip(asked, responses, strict=True))
+    ]
+    return Outcomes(config, running.port, answers)
+
+
+def compare(
+    nginx: nginxes.Nginx, place: Place, http: str, requests: Iterable[Request], count: Count
+) -> list[Difference]:
+    outcomes = ask(nginx, place, http, requests)
     count.configurations += 1
-    found = []
-    for number, (request, response) in enumerate(zip(asked, responses, strict=True)):
-        line = lines.get(str(number))
-        found += list(_differences(config, running.port, request, response, line, count))
-    return found
+    return [
+        difference
+        for answer in outcomes.answers
+        for difference in _differences(outcomes.config, outcomes.port, answer, count)
+    ]
+
+
+def tells(response: Response, fact: str, directory: Path, port: int) -> bool:
+    """Whether a response shows what is known: see ``known.Known``."""
+    kind, _space, rest = fact.partition(" ")
+    if kind == "header":
+        name, _equals, value = rest.partition("=")
+        return response.all(name) == [value]
+    if kind == "no":
+        return not response.all(rest)
+    if kind == "file":
+        return response.body == (directory / rest).resolve().read_bytes()
+    if kind == "upstream":
+        return response.first("X-Got") == f"GET {rest}"
+    return response.first("Location") == f"http://{HOST}:{port}{rest}"
+
+
+def predicts(route: _nginx_routes.Route, fact: str, directory: Path, port: int) -> bool:
+    kind, _space, rest = fact.partition(" ")
+    if kind == "header":
+        name, _equals, value = rest.partition("=")
+        return [one[1] for one in route.headers if one[0] == name] == [value]
+    if kind == "no":
+        return rest not in [one[0] for one in route.headers]
+    if kind == "file":
+        return route.kind == "file" and route.path == f"{directory}/{rest}"
+    if kind == "upstream":
+        return route.kind == "proxy" and route.upstream_uri == rest
+    return route.redirect_to == f"http://{HOST}:{port}{rest}"
 
 
 def _ask(connection: Connection, number: int, request: Request) -> Response | None:
@@ -123,13 +177,9 @@ def predict(config: _nginx_config.Config, port: int, request: Request) -> _nginx
 
 
 def _differences(
-    config: _nginx_config.Config,
-    port: int,
-    request: Request,
-    response: Response | None,
-    line: str | None,
-    count: Count,
+    config: _nginx_config.Config, port: int, answer: Answer, count: Count
 ) -> Iterable[Difference]:
+    request, response, line = answer.request, answer.response, answer.line
     route = predict(config, port, request)
     count.requests += 1
     count.kinds[route.kind] = count.kinds.get(route.kind, 0) + 1
@@ -141,9 +191,9 @@ def _differences(
         return Difference(request, what, predicted, real, tuple(route.steps))
 
     filename = ""
+    assert route.level is not None
     if line is not None:
         number, uri, filename = line.split("\t")
-        assert route.level is not None
         (log,) = route.level.own("access_log")
         if log.args[1] != f"log{number}":
             yield difference("location", log.args[1], f"log{number}")
@@ -176,17 +226,26 @@ def _differences(
     real = [one for one in real if one[0] not in unknown]
     if sorted(predicted) != sorted(real):
         yield difference("headers", sorted(predicted), sorted(real))
+    # Of an error, too, where nothing has come after it.
+    is_last = route.path is not None and route.error_page is None
+    # What a header's map has captured since is in a path made of captures when it is logged.
+    is_fixed = not any("$" in one.args[0] for one in route.level.effective("root"))
+    if (
+        line is not None
+        and is_last
+        and is_fixed
+        and _bytes(route.path or "") not in (filename, f"{filename}.gz")
+    ):
+        yield difference("path", route.path, filename)
     if route.kind == "file":
         assert route.path is not None
-        if line is not None and filename != _bytes(route.path):
-            yield difference("path", route.path, filename)
         if request.method != "HEAD" and response.body != Path(route.path).read_bytes():
             yield difference("content", route.path, response.body)
     got = response.first("X-Got")
     if (route.kind == "proxy") != bool(got):
         yield difference("kind", route.kind, f"upstream got {got!r}")
     elif got:
-        method, _space, got_uri = got.partition(" ")
+        _method, _space, got_uri = got.partition(" ")
         if got_uri != _bytes(route.upstream_uri or ""):
             yield difference("upstream URI", route.upstream_uri, got_uri)
 

@@ -206,6 +206,10 @@ class _Maker:
             found.append(
                 self.one(
                     "charset utf-8;",
+                    "gzip_static on;",
+                    "gzip_static always;",
+                    'auth_basic "x";',
+                    "auth_basic off;",
                     "absolute_redirect off;",
                     "server_name_in_redirect on;",
                     "port_in_redirect off;",
@@ -277,6 +281,8 @@ class _Maker:
                     "allow 127.0.0.1; deny all;",
                     "deny 10.0.0.0/8;",
                     "satisfy any; deny all;",
+                    'satisfy any; deny all; auth_basic "x";',
+                    'satisfy any; allow all; auth_basic "x";',
                 )
             )
         if self.chance(8):
@@ -344,6 +350,7 @@ def http_block(server: Server) -> str:
     return f"""{formats}
     types {{ text/css css; text/html html htm; text/plain txt; }}
     default_type application/octet-stream;
+    auth_basic_user_file {{directory}}/users;
     map $uri $m {{ default ""; "/A.css" one; "~^/b/(.*)$" "b-$1"; "~*\\.TXT$" text; /c/ $uri; }}
     map $uri $e {{ default off; "~\\.css$" 1d; "~^/b" epoch; }}
     upstream first {{ server unix:{{directory}}/first.sock; }}
@@ -409,5 +416,7 @@ def requests(draw: Draw) -> Request:
     target = draw(targets())
     method = draw(st.sampled_from(METHODS))
     body = draw(st.sampled_from((0, 5, 10, 11, 1024, 1025))) if method in ("POST", "PUT") else None
-    headers = {"X-Header": "1"} if draw(st.integers(0, 9)) == 0 else {}
+    headers = draw(
+        st.sampled_from(({}, {}, {}, {}, {}, {"X-Header": "1"}, {"Accept-Encoding": "gzip"}))
+    )
     return Request(method, target, body, headers)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/behaviour"))
@@ -20,19 +19,9 @@ _AnsibleCollectionFinder(paths=[str(ROOT / ".ansible/collections")])._install()
 
 import comparison
 import nginxes
+from measured import figures, pytest_terminal_summary
 
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.stats.get(outcome, []):
-            for name, line in report.user_properties:
-                terminalreporter.write_line(f"{name}: {line}")
-
-
-@pytest.fixture
-def figures(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Takes a line of what the test measured; scripts/run_tests.py prints it."""
-    return lambda line: record_property("figures", line)
+__all__ = ["figures", "pytest_terminal_summary"]
 
 
 @pytest.fixture(scope="session", params=["debian12", "debian13"])

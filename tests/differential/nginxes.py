@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -27,7 +28,7 @@ tar -chf - /usr/sbin/nginx $libraries >&3
 """
 
 HEAD = """\
-pid {directory}/nginx.pid;
+pid {directory}/nginx-{port}.pid;
 error_log {directory}/error.log;
 worker_processes 1;
 master_process off;
@@ -112,7 +113,7 @@ class Running:
         self.port = _free_port()
         self.http = http.replace("{directory}", str(directory)).replace("{port}", str(self.port))
         self.conf_file = directory / "nginx.conf"
-        self.text = HEAD.format(directory=directory) + self.http + "\n}\n"
+        self.text = HEAD.format(directory=directory, port=self.port) + self.http + "\n}\n"
         self.conf_file.write_text(self.text)
         messages = directory / "start.log"
         # It goes into the background, and would hold a pipe open.
@@ -137,7 +138,7 @@ class Running:
 
     def stop(self) -> None:
         """To be called when it has answered: only then its number is sure to be there."""
-        os.kill(int((self.directory / "nginx.pid").read_text()), 15)
+        os.kill(int((self.directory / f"nginx-{self.port}.pid").read_text()), 15)
 
 
 def _free_port() -> int:
@@ -159,7 +160,9 @@ class _Echo(socketserver.StreamRequestHandler):
                 length = int(value)
         self.rfile.read(length)
         got = line.rpartition(b" ")[0]
-        self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Got: " + got + b"\r\nContent-Length: 0\r\n\r\n")
+        # Nginx may be gone by now: it was stopped while the last answer was on its way.
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Got: " + got + b"\r\nContent-Length: 0\r\n\r\n")
 
 
 class Upstream:

@@ -12,7 +12,7 @@ FILES = (
     "www/x+y.css", "www/u..v.css", "www/é.txt", "www/p%q.txt", "www/b/.b.css", "www/name.", "www/d.css/a",
     "www/b.html", "other/a.css", "other/index.html", "other/b/a.css", "other/b/index.html",
     "other/b/c.css", "other/c.css", "other/e.txt", "other/d/e.txt", "other../a.css", "otherwise/a.css",
-    "othera.css", "otherindex.html", "html/a.css", "html/index.html",
+    "www/a.css.gz", "www/b/c.css.gz", "www/b/index.html.gz", "othera.css", "otherindex.html", "html/a.css", "html/index.html",
 )  # fmt: skip
 DIRECTORIES = ("www/", "www/b/", "www/b/d/", "www/c/", "www/empty/", "other/b/", "other/d/")
 
