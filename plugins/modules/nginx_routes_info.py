@@ -171,7 +171,7 @@ routes:
       type: list
       elements: str
       sample:
-        - "/static/app.css: location ^~ /static/ at /etc/nginx/sites-enabled/gallery.conf:20"
+        - "/static/app.css: `location ^~ /static/` at /etc/nginx/sites-enabled/gallery.conf:20"
         - "/var/www/gallery/static/app.css: file"
     reason:
       description: Why the kind is V(unknown), or empty.

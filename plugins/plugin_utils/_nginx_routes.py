@@ -310,7 +310,7 @@ class _Router(_nginx_script.Request):
             self.level, self._handler, self.is_uri_changed = self.server, None, False
             found = self._search(self.server.locations)
             chain = self._chain()
-            where = f"{chain[-1]} at {chain[-1].component}" if chain else "no location"
+            where = _nginx_script.where(chain[-1]) if chain else "no location"
             self.say(f"{self.uri}: {where}")
             if not self.is_internal and self.level.effective("internal"):
                 self._finalize(404, "the location is internal, and the request comes from outside")
@@ -398,7 +398,7 @@ class _Router(_nginx_script.Request):
             allowed = {method.upper() for method in limit.args}
             allowed |= {"HEAD"} if "GET" in allowed else set()
             if self.method not in allowed:
-                self.say(f"`{limit}` at {limit.component} holds for {self.method}")
+                self.say(f"{_nginx_script.where(limit)} holds for {self.method}")
                 self.level = _nginx_config.Block(limit, self.level)
         self.on_level_changed()
 
@@ -437,11 +437,13 @@ class _Router(_nginx_script.Request):
                     r"\w+_by_lua\w*|auth_\w+|js_access", name
                 )
                 if _OPAQUE.fullmatch(name) and not is_off and is_inherited:
-                    raise _nginx_script.Unknown(f"`{name}` at {directive.component} decides")
+                    raise _nginx_script.Unknown(
+                        f"{_nginx_script.where(directive, directive.name)} decides"
+                    )
                 is_ours = isinstance(level, _nginx_config.Location) and level is block
                 if is_ours and not _nginx_config.is_known(name) and not _HARMLESS.fullmatch(name):
                     raise _nginx_script.Unknown(
-                        f"`{name}` at {directive.component} is of a module that is not known here"
+                        f"{_nginx_script.where(directive, directive.name)} is of a module that is not known here"
                     )
 
     def _access(self) -> None:
@@ -464,18 +466,20 @@ class _Router(_nginx_script.Request):
             return
         for directive in guards:
             if directive.name == "auth_request":
-                raise _nginx_script.Unknown(f"`{directive}` at {directive.component} decides")
+                raise _nginx_script.Unknown(f"{_nginx_script.where(directive)} decides")
             if "authorization" in {name.lower() for name in self.connection.headers}:
                 raise _nginx_script.Unknown(
-                    f"`{directive.name}` at {directive.component} decides by the password"
+                    f"{_nginx_script.where(directive, directive.name)} decides by the password"
                 )
         if guards:
-            self._finalize(401, f"`{guards[0].name}` at {guards[0].component} asks for a password")
+            self._finalize(
+                401, f"{_nginx_script.where(guards[0], guards[0].name)} asks for a password"
+            )
 
     def _is_address_allowed(self) -> bool | None:
         for directive in self.level.effective("allow"):
             if directive.args and self._is_client(directive.args[0]):
-                self.say(f"`{directive}` at {directive.component}")
+                self.say(f"{_nginx_script.where(directive)}")
                 return directive.name == "allow"
         return None
 
@@ -512,7 +516,7 @@ class _Router(_nginx_script.Request):
         """As ngx_http_try_files_handler()."""
         for directive in self.level.own("try_files")[-1:]:
             args = [_nginx_uri.to_bytes(one) for one in directive.args]
-            self.say(f"`{directive}` at {directive.component}")
+            self.say(f"{_nginx_script.where(directive)}")
             for name in args[:-1]:
                 if self._try_file(name):
                     return
@@ -649,7 +653,7 @@ class _Router(_nginx_script.Request):
     def _return(self, directive: _nginx_config.Directive) -> t.NoReturn:
         """As ngx_http_script_return_code() and ngx_http_send_response()."""
         args = [_nginx_uri.to_bytes(one) for one in directive.args]
-        self.say(f"`{directive}` at {directive.component}")
+        self.say(f"{_nginx_script.where(directive)}")
         if not args[0].isdigit():
             args = ["302", args[0]]
         status, text = int(args[0]), args[1] if len(args) > 1 else ""
@@ -663,7 +667,7 @@ class _Router(_nginx_script.Request):
         self._finish("return", status)
 
     def _pass(self, directive: _nginx_config.Directive) -> t.NoReturn:
-        self.say(f"`{directive.name}` at {directive.component}")
+        self.say(f"{_nginx_script.where(directive, directive.name)}")
         target = _upstream_target(self, directive)
         self._route.upstreams = target.addresses
         self._route.upstream = target.addresses[0] if target.addresses else None
@@ -689,7 +693,7 @@ class _Router(_nginx_script.Request):
         wanted = _nginx_uri.to_text(name)
         for location in self.server.locations:
             if location.modifier == "@" and location.pattern == wanted:
-                self.say(f"on to {location} at {location.component}")
+                self.say(f"on to {_nginx_script.where(location)}")
                 self.is_internal = True
                 self._handler, self.is_uri_changed = None, False
                 self.level = location
@@ -724,7 +728,7 @@ class _Router(_nginx_script.Request):
         self._finish("redirect" if status in _REDIRECT_STATUS else "error", status)
 
     def _send_error_page(self, page: _nginx_config.Directive, status: int) -> t.NoReturn:
-        self.say(f"`{page}` at {page.component}")
+        self.say(f"{_nginx_script.where(page)}")
         self._route.error_page = page
         # It may be that of a redirect that the page now takes the place of.
         overwrite = page.args[-2] if page.args[-2].startswith("=") else None

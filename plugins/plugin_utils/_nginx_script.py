@@ -61,6 +61,11 @@ class Connection:
     body_bytes: int | None = None
 
 
+def where(directive: _nginx_config.Directive | _nginx_config.Location, name: str = "") -> str:
+    """A directive as people are told of it, or only its name."""
+    return _nginx_uri.to_bytes(f"`{name or directive}` at {directive.component}")
+
+
 class Request:
     def __init__(
         self,
@@ -155,7 +160,7 @@ class Request:
         for kind in ("geo", "split_clients"):
             for block in self.config.http.own(kind):
                 if block.args and block.args[-1].lstrip("$").lower() == lowered:
-                    raise Unknown(f"${name} is set by {kind} at {block.component}")
+                    raise Unknown(f"${name} is set by {where(block, kind)}")
         own = getattr(self, f"_variable_{lowered}", None)
         if own:
             result: str = own()
@@ -374,14 +379,14 @@ class Request:
             elif name == "if":
                 inner = _nginx_config.Block(directive, block)
                 if self._holds(directive, args):
-                    self.say(f"`{directive}` at {directive.component} holds")
+                    self.say(f"{where(directive)} holds")
                     if not isinstance(self._outermost(block), _nginx_config.Server):
                         self.level = inner
                         self.on_level_changed()
                     if not self._run(inner):
                         return False
             elif name.endswith(("set_by_lua", "set_by_lua_block", "set_by_lua_file")):
-                raise Unknown(f"{name} at {directive.component}")
+                raise Unknown(f"{where(directive, name)} decides")
         return True
 
     def on_level_changed(self) -> None:
@@ -417,7 +422,7 @@ class Request:
                 if not found:
                     self.captures = ()
                 return found != operator.startswith("!")
-        raise Unknown(f"the condition of `{directive}` at {directive.component} is not understood")
+        raise Unknown(f"the condition of {where(directive)} is not understood")
 
     def _file_test(self, operator: str, path: str) -> bool:
         kind = self.look(path)
@@ -445,7 +450,7 @@ class Request:
             self.is_uri_changed = False
         else:
             self.is_uri_changed = True
-        self.say(f"`{directive}` at {directive.component} matches {self.uri}")
+        self.say(f"{where(directive)} matches {self.uri}")
         if is_redirect:
             location = _nginx_uri.unescape_redirect(self.expand(replacement, escape=True))
             if adds_args and self.args:

@@ -124,6 +124,19 @@ def test_what_it_looked_for_is_told() -> None:
     assert any("try_files" in step for step in found.steps)
 
 
+def test_names_may_be_in_any_script() -> None:
+    tree = {"/srv/日本/é.css": "file"}
+    config = config_of(
+        'server { location /日本/ { alias /srv/日本/; try_files $uri =404; add_header X "日本$uri"; } }'
+    )
+    for target in ("/日本/é.css", "/%E6%97%A5%E6%9C%AC/%C3%A9.css"):
+        found = _nginx_routes.route(config, config.servers[0], target, exists=tree.get)
+        assert (found.kind, found.path, found.uri) == ("file", "/srv/日本/é.css", "/日本/é.css")
+        assert found.headers == [("X", "日本/日本/é.css", False)]
+        assert f"/日本/é.css: `location /日本/` at {CONF}:1" in found.steps
+    assert "/日本" in route("if (-x /日本) { return 403; }", "/").reason
+
+
 def test_a_relative_root_is_below_the_prefix() -> None:
     assert route("location / { root html; }", "/a.css").path == "/usr/share/nginx/html/a.css"
 
