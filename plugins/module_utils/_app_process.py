@@ -71,6 +71,8 @@ UNIT_PROPERTIES = (
     "User",
     "WorkingDirectory",
 )
+# Who holds a socket for another: systemd those that it lends, the proxies those of containers
+_LENDERS = frozenset(["init", "systemd", "docker-proxy", "rootlessport"])
 _EXEC_START = re.compile(r"argv\[\]=(?P<argv>.*?) ; ")
 _SITE_PACKAGES = re.compile(r"(/.*)/lib(?:64)?/python3\.\d+/site-packages/")
 _LIBPYTHON = re.compile(r"/libpython(3\.\d+)\.so")
@@ -146,8 +148,7 @@ class _Discovery:
         own = os.getpid()
         for pid in self._proc.pids():
             argv = self._proc.argv(pid)
-            # systemd holds the sockets that it lends.
-            if pid == own or not argv or os.path.basename(argv[0]) in ("init", "systemd"):
+            if pid == own or not argv or os.path.basename(argv[0]) in _LENDERS:
                 continue
             if self._proc.is_elsewhere(pid):
                 continue
@@ -368,9 +369,16 @@ class _Discovery:
         table = self._proc.listening(self._proc.pids()[0])
         if address not in table.values():
             return f"Nobody is seen to listen at {address}."
+        for pid in self._proc.pids():
+            name = os.path.basename((self._proc.argv(pid) or [""])[0])
+            if name in _LENDERS and address in (self._proc.listens(pid) or []):
+                return (
+                    f"At {address} {name} listens for another, which was not found: a service that is "
+                    "started by its first request, or a container that is no Python server."
+                )
         return (
-            f"Something listens at {address} that is no process to be seen here: another user's, or a "
-            "service that systemd starts with its first request."
+            f"Something listens at {address} that is no process to be seen here: "
+            f"{_proc.what_it_takes()}."
         )
 
 

@@ -401,10 +401,15 @@ class _Source:
 class _ContainerSource(_Source):
     """Nginx in a container of this host."""
 
-    def __init__(self, *arguments: t.Any) -> None:
-        super().__init__(*arguments)
-        assert self.master is not None
-        self._pid = self.master.pid
+    def __init__(
+        self,
+        nginx: str | None,
+        master: _nginx_process.Master,
+        proc: _proc.Proc,
+        unseen: list[str],
+    ) -> None:
+        super().__init__(nginx, master, proc, unseen)
+        self._pid = master.pid
         self._id = self._proc.container_id(self._pid) or ""
         self._engine, found = _hosted_container.inspect(self._id, self._unseen)
         self.container = found or _hosted_container.unknown(self._id)
@@ -420,7 +425,8 @@ class _ContainerSource(_Source):
         return out + err
 
     def _run(self, *command: str) -> tuple[int, str, str]:
-        assert self._engine is not None
+        if self._engine is None:
+            raise _docker.NoEngineError(f"No engine knows container {self._id[:12]}.")
         return self._engine.exec(self._id, command, timeout_seconds=_nginx_tree.TEST_SECONDS)
 
     def _in_view(self, function: t.Callable[..., t.Any], *arguments: t.Any) -> t.Any:

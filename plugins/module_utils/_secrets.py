@@ -21,6 +21,8 @@ NAMED = re.compile(
     re.IGNORECASE,
 )
 _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@'\"]*):([^/\s@'\"]+)(?=@)")
+_QUERY = re.compile(r"(?<=[?&])([\w.-]+)=([^&\s'\"]+)")
+_HEADER = re.compile(r"([\w-]+)(:\s+)(.+)", re.DOTALL)
 _KEYWORD = re.compile(r"(\w+)(\s*=\s*)((['\"]).*?\4)")
 _PRIVATE_KEY = re.compile(
     r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)(.*?)(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
@@ -53,6 +55,17 @@ _NO_ENTRIES = frozenset(["default", "hostnames", "include", "volatile"])
 def in_text(text: str) -> str:
     """Return a text without the passwords of its URLs, and without what keywords name a secret."""
     text = _URL_PASSWORD.sub(rf"\1:{MASK}", text)
+    text = _QUERY.sub(
+        lambda found: (
+            f"{found[1]}={MASK}"
+            if NAMED.search(found[1]) or found[1].lower().startswith("sig")
+            else found[0]
+        ),
+        text,
+    )
+    header = _HEADER.fullmatch(text)
+    if header and NAMED.search(header[1]):
+        return f"{header[1]}{header[2]}{MASK}"
     return _KEYWORD.sub(
         lambda found: (
             f"{found[1]}{found[2]}{found[4]}{MASK}{found[4]}"

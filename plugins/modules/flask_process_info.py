@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Finds Gunicorn, uWSGI, Waitress, Hypercorn, C(flask run) and scripts that serve themselves, in containers of this host too.
   - Says as whom they run, what they serve, from which directory and virtualenv, under which unit of systemd's or in which container.
-  - Reads C(/proc), the configuration that the command line names, C(systemctl show) and C(docker inspect). A configuration that is Python is read as text and never run.
+  - Reads C(/proc), the configuration that the command line names, C(systemctl show) and C(docker inspect).
+  - A configuration that is Python is read as text and never run.
   - Of the environment the names of all variables are returned, values only of a fixed list that concerns files and URLs. Secrets in command lines are masked.
   - Without root, what other users' processes hold open can't be seen; RV(unseen) and each process's C(unseen) say so.
 attributes:

@@ -11,9 +11,11 @@ short_description: The Nginx that a host runs, and its configuration
 version_added: 0.1.0
 description:
   - Finds the master process, in a container of this host too, and reads the configuration that it was started with.
-  - Nginx itself judges the configuration and says which files belong to it, by C(nginx -T) of a staged tree. So no log file, directory or pid file comes into being.
+  - Nginx itself judges the configuration and says which files belong to it, by C(nginx -T) of a staged tree.
+  - So no log file, directory or pid file comes into being. In a container it is asked by C(docker exec), of the tree that is there.
   - Changes, reloads and signals nothing.
-  - Secrets in the configuration are masked on the host. So are values of C(proxy_set_header Authorization), of C(secure_link_md5) and of variables with a telling name, and comments with these. What is Lua is left out.
+  - Secrets in the configuration are masked on the host. Such are values of C(proxy_set_header Authorization), of C(secure_link_md5),
+    of variables with a telling name, and comments with these. What is Lua is left out.
   - Without root, files are read as far as they can be; RV(nginx.unseen) says what more it takes root to see.
 attributes:
   check_mode:

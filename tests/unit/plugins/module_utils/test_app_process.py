@@ -84,6 +84,15 @@ def test_a_socket_that_systemd_lends_is_the_apps(processes: Processes) -> None:
     assert (found["pid"], found["listens"]) == (MASTER, ["unix:/run/lent.sock"])
 
 
+def test_a_socket_of_a_service_that_is_not_started_yet(processes: Processes) -> None:
+    processes.add(OTHER, ["/lib/systemd/systemd"], listens=["unix:/run/lent.sock"], uid=0)
+    answer = discover(processes, "unix:/run/lent.sock")
+    assert answer["processes"] == []
+    (unseen,) = answer["unseen"]
+    assert "At unix:/run/lent.sock systemd listens for another" in unseen
+    assert "started by its first request" in unseen
+
+
 def test_other_programs_of_pythons_are_others_business(
     processes: Processes, tmp_path: Path
 ) -> None:
@@ -305,6 +314,17 @@ def test_what_only_its_own_container_reaches(
         processes, monkeypatch, ENGINE, listens=["127.0.0.1:8000", "unix:/tmp/a.sock"]
     )
     assert found["reachable_at"] == []
+
+
+def test_the_proxy_of_a_published_port_is_not_the_server(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes.add(OTHER, ["/usr/bin/docker-proxy", "-proto", "tcp"], listens=["127.0.0.1:8080"])
+    monkeypatch.setattr(_hosted_container, "find", lambda *_given: (FakeEngine(), ENGINE))
+    processes.add(MASTER, GUNICORN, container=CONTAINER, network="2", listens=["0.0.0.0:8000"])
+    answer = discover(processes, "127.0.0.1:8080", "app:8000")
+    assert [each["pid"] for each in answer["processes"]] == [MASTER]
+    assert answer["unseen"] == []
 
 
 def test_a_container_in_the_hosts_network(

@@ -36,6 +36,16 @@ def test_a_command(line: str, shown: str | None) -> None:
     assert " ".join(_secrets.in_command(line.split())) == (shown or line)
 
 
+def test_the_query_of_a_url() -> None:
+    shown = _secrets.in_text("https://cdn/a?v=1&token=s3cret&Signature=s3cret&x=2")
+    assert shown == "https://cdn/a?v=1&token=********&Signature=********&x=2"
+
+
+def test_a_header_and_a_module_of_that_name() -> None:
+    assert _secrets.in_text("Authorization: Bearer s3cret") == "Authorization: ********"
+    assert _secrets.in_text("auth:create_app()") == "auth:create_app()"
+
+
 def test_the_argument_of_a_factory() -> None:
     text = "wsgi:make('x', config=\"production\", secret_key='s3cret')"
     shown = _secrets.in_text(text)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
-import tempfile
 import typing as t
 from pathlib import Path
 
@@ -18,10 +16,11 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _hosted_container,
     _nginx_config,
     _nginx_process,
+    _proc,
     _process,
 )
 
-from tests.unit.plugins.modules.test_nginx_site import Host
+from tests.unit.plugins.modules import test_nginx_site
 from tests.unit.processes import CONTAINER, Processes
 
 if t.TYPE_CHECKING:
@@ -39,16 +38,8 @@ server {
 """
 
 
-@pytest.fixture
-def host(run_module: Module) -> t.Iterator[Host]:
-    nginx = shutil.which("nginx", path="/usr/local/sbin:/usr/sbin:/usr/bin:/sbin")
-    if nginx is None:
-        pytest.fail("These tests run a real Nginx. Install it.")
-    with tempfile.TemporaryDirectory(prefix="ngx-") as directory:
-        os.chmod(directory, 0o755)
-        host = Host(Path(directory).resolve(), nginx, run_module)
-        yield host
-        host.stop()
+Host = test_nginx_site.Host
+host = test_nginx_site.host
 
 
 @pytest.fixture
@@ -208,6 +199,65 @@ def test_without_root_files_are_read_as_far_as_they_can_be(host: Host, as_root: 
     assert "b.conf of Nginx's configuration can't be read: Permission denied" in text
     assert "listens can't be seen: that takes root" in text
     assert "for root to ask" in text
+
+
+class FakeEngine:
+    """In place of Docker: the container is this machine."""
+
+    def exec(
+        self, container: str, command: t.Sequence[str], *, timeout_seconds: float
+    ) -> tuple[int, str, str]:
+        assert container == CONTAINER
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout_seconds, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
+
+def in_container(host: Host, monkeypatch: pytest.MonkeyPatch, engine: t.Any) -> dict[str, t.Any]:
+    facts = {
+        "Id": CONTAINER,
+        "Name": "/proxy",
+        "Config": {"Image": "nginx:1", "Env": ["TOKEN=hidden-four"]},
+    }
+    answer = (engine, facts if engine else None)
+    monkeypatch.setattr(_hosted_container, "find", lambda *_given: answer)
+    monkeypatch.setattr(_proc.Proc, "container_id", lambda *_given: CONTAINER)
+    return _nginx_config.discover(conf_file=host.path("nginx.conf"))
+
+
+def test_an_nginx_in_a_container(
+    host: Host, as_root: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(host, "conf.d/a.conf", SECRETS)
+    host.start()
+    found = in_container(host, monkeypatch, FakeEngine())
+    assert (found["container"]["name"], found["container"]["image"]) == ("proxy", "nginx:1")
+    assert found["master_pid"] == host.master()
+    assert found["version"] is not None
+    assert (found["source"], found["test"]["ok"]) == ("nginx -T", True)
+    assert [file["path"] for file in found["files"]] == [
+        host.path("nginx.conf"),
+        host.path("conf.d/a.conf"),
+    ]
+    assert found["unseen"] == []
+    assert "hidden-" not in json.dumps(found)
+    write(host, "conf.d/a.conf", "server { lisen 80; }")
+    found = in_container(host, monkeypatch, FakeEngine())
+    assert (found["source"], found["test"]["ok"], found["test"]["line"]) == ("files", False, 1)
+    assert found["test"]["file"] == host.path("conf.d/a.conf")
+
+
+def test_an_nginx_in_a_container_of_which_no_engine_knows(
+    host: Host, as_root: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(host, "conf.d/a.conf", host.server("a", "a"))
+    host.start()
+    found = in_container(host, monkeypatch, None)
+    assert (found["container"]["id"], found["container"]["name"]) == (CONTAINER, None)
+    assert (found["source"], found["test"], found["version"]) == ("files", None, None)
+    assert host.path("conf.d/a.conf") in [file["path"] for file in found["files"]]
+    assert "neither docker nor podman knows it" in found["unseen"][0]
 
 
 @pytest.mark.parametrize(
