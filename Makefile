@@ -12,7 +12,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 PLAYBOOK = .venv/bin/ansible-playbook -i $(INVENTORY)
 RUN_TESTS = .venv/bin/python scripts/run_tests.py
 
-.PHONY: help site check verify test test-unit test-scenario lint env test-env variables lock clean
+.PHONY: help site check verify test test-unit test-diagnosis test-scenario lint env test-env variables lock clean
 
 help:
 	@echo 'make site                          deploy the inventory: $(INVENTORY)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make test                          everything, from lint to Molecule scenarios'
 	@echo 'make test-scenario SCENARIO=site   one Molecule scenario'
 	@echo 'make test-unit                     unit tests of the checkout'
+	@echo 'make test-diagnosis                other people'"'"'s hosts, healthy and broken, diagnosed'
 	@echo 'make lint                          static checks'
 	@echo 'make env, make test-env            only the control environment, in .venv'
 	@echo 'make variables                     write the tables of variables of README.md'
@@ -44,6 +45,9 @@ test-scenario: test-env
 
 test-unit: test-env
 	@$(RUN_TESTS) unit
+
+test-diagnosis: test-env
+	@$(RUN_TESTS) diagnosis
 
 lint: test-env
 	@$(RUN_TESTS) lint

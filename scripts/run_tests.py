@@ -1,4 +1,4 @@
-"""Run the tests: ``run_tests.py all | lint | unit | scenario NAME``.
+"""Run the tests: ``run_tests.py all | lint | unit | diagnosis | scenario NAME``.
 
 Each part is a process with a log of its own under .build/logs; parts that do not need each other run
 side by side. A part that can't run, or a test that is skipped, is a failure. The last line is the sum.
@@ -26,6 +26,7 @@ LOGS = BUILD / "logs"
 JUNIT = BUILD / "junit"
 COLLECTIONS = BUILD / "collections"
 BIN = Path(sys.executable).parent
+DIAGNOSIS = ROOT / "tests" / "diagnosis"
 CHECKOUT_LINKS = ROOT / ".ansible/collections"
 
 PART_SECONDS = 45 * 60
@@ -88,6 +89,7 @@ def lint_parts() -> list[Part]:
         mypy_part("unit", ROOT, "tests/unit"),
         mypy_part("behaviour", ROOT / "tests/behaviour", "."),
         mypy_part("differential", ROOT / "tests/differential", ".", ROOT / "tests/behaviour"),
+        mypy_part("diagnosis", DIAGNOSIS, ".", DIAGNOSIS / "app", ROOT),
         mypy_part("gallery", ROOT / "examples/gallery", "src"),
         Part(
             "antsibull-docs",
@@ -99,11 +101,14 @@ def lint_parts() -> list[Part]:
 
 
 def mypy_part(name: str, directory: Path, target: str, *others: Path) -> Part:
-    """Checked from the directory that its imports are relative to; else a module has two names."""
+    """Checked from the directory that its imports are relative to; else a module has two names.
+
+    :param others: directories that some of its imports are relative to.
+    """
     own = directory / "pyproject.toml"
     config = f"--config-file={own if own.is_file() else ROOT / 'pyproject.toml'}"
     cache = f"--cache-dir={BUILD / 'mypy' / name}"
-    env = {"MYPYPATH": ":".join(map(str, (CHECKOUT_LINKS, *others)))}
+    env = {"MYPYPATH": os.pathsep.join(map(str, (CHECKOUT_LINKS, *others)))}
     return Part(f"mypy-{name}", "check", [["mypy", config, cache, target]], (), env, directory)
 
 
@@ -139,6 +144,11 @@ def self_test_parts() -> list[Part]:
 def differential_part() -> Part:
     """Predicted routes against the Nginx of both releases; the one's comes out of an image."""
     return Part("differential", "unit", [pytest("differential", "tests/differential")], ("images",))
+
+
+def diagnosis_part() -> Part:
+    """Other people's hosts, healthy and broken; their containers run side by side by themselves."""
+    return Part("diagnosis", "unit", [pytest("diagnosis", str(DIAGNOSIS))], ("images",))
 
 
 def machine_part() -> Part:
@@ -207,7 +217,8 @@ def all_parts() -> list[Part]:
     set_up = [machine_part(), tarball_part(), images_part()]
     static = [sanity_part(), unit_part(installed=True), *self_test_parts(), *lint_parts()]
     static.append(differential_part())
-    return [*set_up, *static, *scenarios]
+    # Last: it has work for all that is left of the machine when the scenarios end.
+    return [*set_up, *static, *scenarios, diagnosis_part()]
 
 
 def choose(arguments: list[str]) -> list[Part]:
@@ -218,6 +229,8 @@ def choose(arguments: list[str]) -> list[Part]:
             return lint_parts()
         case ["unit"]:
             return [machine_part(), unit_part(installed=False), *self_test_parts()]
+        case ["diagnosis"]:
+            return [machine_part(), images_part(), diagnosis_part()]
         case ["scenario", name] if name in scenario_names():
             return [machine_part(), tarball_part(), images_part(), scenario_part(name)]
         case ["scenario", *_]:

@@ -16,7 +16,14 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _report_task,
 )
 
-HINTS = ("callable", "virtualenv", "user", "app_directory", "domains")
+# Options, and what the diagnosis calls them.
+HINTS = {
+    "callable": "callable",
+    "virtualenv": "virtualenv",
+    "user": "user",
+    "app_directory": "directory",
+    "domains": "domains",
+}
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -48,7 +55,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             )
             return answer
 
-        found = _diagnosis.run(ask, {key: arguments[key] for key in HINTS if arguments[key]})
+        found = _diagnosis.run(
+            ask, {hint: arguments[option] for option, hint in HINTS.items() if arguments[option]}
+        )
         host, now = variables["inventory_hostname"], datetime.datetime.now(datetime.timezone.utc)
         sites = []
         for site in found:

@@ -23,6 +23,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _bounded,
     _evidence_accounts,
     _evidence_files,
+    _evidence_layers,
     _evidence_logs,
     _evidence_masks,
     _evidence_requests,
@@ -51,6 +52,7 @@ _REFUSALS = (
     _media_canary.CanaryError,
     _path_access.PathAccessError,
     _evidence_requests.RequestError,
+    _evidence_layers.LayersError,
 )
 
 
@@ -392,6 +394,11 @@ class _Survey:
         seconds = max(0.0, self._seconds(min(seconds, TREE_SECONDS)))
         # It looks at the clock itself, between entries.
         longest = seconds + LOOK_SECONDS
+        if question.get("beneath_mounts"):
+            layers = _evidence_layers.layers(f"/proc/{_process_id(question)}/mountinfo")
+            path, look = self._path_of(question), _evidence_layers.tree
+            below: Facts = _bounded.call(look, layers, path, limit, seconds, seconds=longest)
+            return below
         is_deep, beside = bool(question.get("deep", True)), question.get("beside")
         arguments = limit, seconds, is_deep, beside
         return self._seen(question, _evidence_trees.tree, *arguments, longest=longest)

@@ -22,6 +22,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
 )
 
 HASH_LIMIT_BYTES = 256 * 1024 * 1024
+LABEL_ATTRIBUTE = "security.selinux"
 _CHUNK_BYTES = 1 << 20
 
 Facts = dict[str, t.Any]
@@ -158,6 +159,7 @@ def _component(path: str, points: t.Mapping[str, str]) -> tuple[Facts, str | Non
         "path": _names.printable(path),
         **dict.fromkeys(("type", "mode", "uid", "gid", "owner", "group", "link", "error")),
         "acl": False,
+        "label": None,
         "is_mount": path in points,
         "fstype": points.get(path),
     }
@@ -174,6 +176,10 @@ def _component(path: str, points: t.Mapping[str, str]) -> tuple[Facts, str | Non
     if target is None:
         with contextlib.suppress(OSError):
             facts["acl"] = _path_access.ACL_ATTRIBUTE in os.listxattr(path)
+        with contextlib.suppress(OSError):
+            # Ends with a NUL (selinux(8), libselinux)
+            label = os.getxattr(path, LABEL_ATTRIBUTE).rstrip(b"\0")
+            facts["label"] = _names.printable(os.fsdecode(label))
     return facts, target
 
 

@@ -39,6 +39,7 @@ options:
         and C(sample_files), in the view of C(process_id).
       - C(trees) are looked at for so many C(seconds); the newest C(limit) entries are described. Not C(deep), only the directory itself is; with
         C(beside) only what begins with that name in it, and isn't it.
+        With C(beneath_mounts) it is what the layers of the container of C(process_id) have, whatever is mounted over them.
       - C(storage) is the file system that a C(path) lies on, C(files) are what a C(path) leads to, with C(hash) its SHA-256.
     type: dict
     required: true

@@ -22,6 +22,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils._diagnosis
     CANARY,
     Case,
     FilesLocation,
+    quoted,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._findings import (
     Finding,
@@ -43,6 +44,8 @@ PRECEDENCE = (
     "not-readable",
     "not-writable",
 )
+# What loses uploads one day stops nobody now.
+LASTING = ("media-in-release", "shared-directory")
 NGINX_SAMPLES, APP_SAMPLES = 200, 50
 
 
@@ -116,7 +119,7 @@ def questions(case: Case) -> t.Iterator[Question]:
     if case.media_url and case.media_location and case.server is not None:
         for n, path in enumerate(_suspects(case)):
             target = case.media_url + posixpath.relpath(path, _root(case, case.media_location))
-            yield case.request(f"permissions.suspect.{n}", _quoted(target))
+            yield case.request(f"permissions.suspect.{n}", quoted(target))
 
 
 def judge(case: Case, findings: Findings) -> None:
@@ -128,6 +131,11 @@ def judge(case: Case, findings: Findings) -> None:
         _judge_samples(case, n, each, umask, findings)
     _judge_media_modes(case, findings)
     _judge_writable_static(case, findings)
+
+
+def _told(findings: Findings, path: str) -> Finding | None:
+    """Return why a path fails, if that is known: where uploads should not lie they can be closed too."""
+    return findings.explained(path, LASTING)
 
 
 # Who is stopped
@@ -155,7 +163,21 @@ def _stops_of_nginx(case: Case) -> t.Iterator[Stop]:
         answer = _access(case, n, each) or {}
         stop = answer.get("blocked_by")
         if stop:
-            yield Stop(user, False, stop, _proof(case, each))
+            yield Stop(user, False, {**stop, "label": _label(answer, stop)}, _proof(case, each))
+    stop = (case.answer("core.socket") or {}).get("blocked_by")
+    if stop:
+        response = case.response("core.app")
+        yield Stop(
+            user, False, stop, "; ".join([str(response), *response.log[:1]]) if response else ""
+        )
+
+
+def _label(answer: Answer, stop: Answer) -> str | None:
+    """Return the SELinux label of the component that stops."""
+    for component in answer.get("components") or []:
+        if component["path"] == stop["component"]:
+            return t.cast("str | None", component.get("label"))
+    return None
 
 
 def _access(case: Case, n: int, location: FilesLocation) -> Answer | None:
@@ -177,14 +199,31 @@ def _proof(case: Case, location: FilesLocation) -> str:
 
 def _judge_stops(case: Case, stops: t.Sequence[Stop], findings: Findings) -> None:
     by_component: dict[str, list[Stop]] = {}
+    of_group: dict[int, str] = {}
     for stop in stops:
-        if stop.reason not in OF_OTHERS and not findings.explained(stop.component):
-            by_component.setdefault(stop.component, []).append(stop)
+        if stop.reason in OF_OTHERS or _told(findings, stop.component):
+            continue
+        component = stop.component
+        group = _lacked_group(case, stop)
+        if group is not None:
+            # One group that Nginx isn't in, however many directories are its.
+            component = of_group.setdefault(group, component)
+        by_component.setdefault(component, []).append(stop)
     for component, here in by_component.items():
-        if not findings.explained(component):
-            findings.add(
-                _of_component(case, here), subjects=[component, *_urls_below(case, component)]
-            )
+        if not _told(findings, component):
+            others = [stop.component for stop in here]
+            urls = [url for other in others for url in _urls_below(case, other)]
+            findings.add(_of_component(case, here), subjects=[*others, *urls])
+
+
+def _lacked_group(case: Case, stop: Stop) -> int | None:
+    """Return the group by which Nginx would pass, if it were in it."""
+    bits = {"not-traversable": 0o010, "not-readable": 0o040, "not-writable": 0o020}
+    mode, gid = stop.facts.get("mode"), stop.facts.get("gid")
+    groups = {case.nginx.get("worker_gid"), *(case.nginx.get("worker_groups") or [])}
+    if stop.is_app or mode is None or not gid or gid in groups:
+        return None
+    return int(gid) if int(str(mode), 8) & bits.get(stop.reason, 0) else None
 
 
 def _urls_below(case: Case, component: str) -> t.Iterator[str]:
@@ -212,9 +251,7 @@ def _of_component(case: Case, stops: t.Sequence[Stop]) -> Finding:
         "error",
         stop.component,
         _access_faults.message(stop.reason, users),
-        "; ".join(
-            [f"{stop.component} is {_access_faults.shown(stop.facts)}", *_acl(stop), *proofs[:2]]
-        ),
+        "; ".join([*_shown(stops), *_why(case, stop), *dict.fromkeys(proofs[:2])]),
         fix,
         "flask_media_root"
         if case.media_directory and below(case.media_directory, stop.component)
@@ -222,9 +259,17 @@ def _of_component(case: Case, stops: t.Sequence[Stop]) -> Finding:
     )
 
 
-def _acl(stop: Stop) -> t.Iterator[str]:
+def _shown(stops: t.Sequence[Stop]) -> list[str]:
+    return list(
+        dict.fromkeys(f"{stop.component} is {_access_faults.shown(stop.facts)}" for stop in stops)
+    )
+
+
+def _why(case: Case, stop: Stop) -> t.Iterator[str]:
     if stop.reason == "acl-mask":
         yield f"ACL {', '.join(stop.facts.get('acl') or [])}"
+    if stop.reason == "selinux-label":
+        yield f"label {stop.facts.get('label') or 'not known'}; SELinux {case.nginx.get('selinux') or 'enforces'}"
 
 
 def _mend(case: Case, stop: Stop, stops: t.Sequence[Stop]) -> str:
@@ -274,7 +319,10 @@ def _is_foreign(case: Case, stops: t.Sequence[Stop]) -> bool:
     """Whether uploads are somebody's who isn't the app, and it is stopped by that."""
     stop = next((each for each in stops if each.is_app), None)
     uid = (case.process or {}).get("uid")
-    roots = [case.on_host(path) for path in (*(upload.path for upload in case.uploads), _upload_real(case))]
+    roots = [
+        case.on_host(path)
+        for path in (*(upload.path for upload in case.uploads), _upload_real(case))
+    ]
     owner = (stop.facts if stop else {}).get("uid")
     if stop is None or owner is None or uid is None or stop.component not in roots:
         return False
@@ -331,10 +379,8 @@ def _read_only(case: Case, stop: Stop) -> Finding:
     path = shlex.quote(stop.component)
     if container:
         mount = case.mount_of(case.upload.path) if case.upload else None
-        component, why = (
-            str(container["name"]),
-            f"{mount['target'] if mount else 'its own layer'} is mounted read-only in it",
-        )
+        component = str(mount["target"] if mount else container["name"])
+        why = f"{component} is mounted read-only in container {container['name']}"
         fix = "Take :ro from that mount in the app's service; Nginx's may keep it."
     elif unit and not host.get("read_only"):
         said = [
@@ -389,25 +435,20 @@ def _judge_umask(case: Case, findings: Findings) -> int:
     user = _nginx_name(case)
     process = case.process or {}
     if umask & bit:
-        component = (
-            (case.container or {}).get("name")
-            or process.get("unit")
-            or f"process {process.get('pid')}"
-        )
-        wanted = f"{umask & ~(bit | bit << 2 & 0o050):04o}"
+        wanted = "0027" if bit == 0o040 else "0022"
         findings.add(
             Finding(
                 "umask-too-tight",
                 "error",
-                str(component),
+                _running(case),
                 f"the app's umask takes from every new file what {user} reads it by",
                 "; ".join([f"umask {umask:04o}", made, *proof]),
                 f"Set UMask={wanted} in [Service] of the unit (a process without one: umask {wanted} where it is "
                 "started), take os.umask() out of the app's code, and restart it. Mend what is there: "
                 f"find {shlex.quote(str(case.media_directory))} -type f -user {process.get('user')} -exec chmod {'g' if bit == 0o040 else 'o'}+r {{}} +",
-                "flask_media_umask",
+                "flask_media_permissions",
             ),
-            subjects=[case.media_url or ""],
+            subjects=_media_urls(case),
         )
         return bit
     directory = str(case.media_directory)
@@ -430,9 +471,13 @@ def _judge_umask(case: Case, findings: Findings) -> int:
             else f"Look at getfacl {shlex.quote(directory)}: its default mask has to have r.",
             "flask_media_permissions",
         ),
-        subjects=[case.media_url or "", directory],
+        subjects=[*_media_urls(case), directory],
     )
     return 0
+
+
+def _media_urls(case: Case) -> list[str]:
+    return [case.media_url] if case.media_url else []
 
 
 def _reading_bit(case: Case) -> int:
@@ -449,58 +494,52 @@ def _judge_samples(
     case: Case, n: int, location: FilesLocation, umask: int, findings: Findings
 ) -> None:
     answer = _access(case, n, location)
-    samples = (answer or {}).get("samples") or {}
-    is_media = location is case.media_location
-    unreadable = [
-        sample
-        for sample in samples.get("unreadable") or []
-        if sample["reason"] not in OF_OTHERS
-        and not findings.explained(sample["component"])
-        and not (is_media and umask and _is_by_umask(case, sample, umask))
-    ]
-    if (
-        not answer
-        or not answer.get("allowed")
-        or not unreadable
-        or _is_contradicted(case, location)
-    ):
+    if not answer or not answer["allowed"] or _is_contradicted(case, location):
         return
+    samples = answer.get("samples") or {}
+    is_media = location is case.media_location
     by_id: dict[str, list[Answer]] = {}
-    for sample in unreadable:
-        by_id.setdefault(_id_of_sample(case, sample, is_media), []).append(sample)
-    user = _nginx_name(case)
+    for sample in samples.get("unreadable") or []:
+        is_of_umask = is_media and umask and _is_by_umask(case, sample, umask)
+        is_told = sample["reason"] in OF_OTHERS or _told(findings, sample["component"])
+        if not is_of_umask and not is_told:
+            by_id.setdefault(_id_of_sample(case, sample, is_media), []).append(sample)
     for finding, wrong in by_id.items():
-        count = (
-            samples["unreadable_count"]
-            if len(by_id) == 1 and len(wrong) == len(samples["unreadable"])
-            else len(wrong)
-        )
-        is_all = count > 1 and count == samples["checked"]
-        components = list(dict.fromkeys(sample["component"] for sample in wrong))
-        component = str(answer["path"]) if is_all and len(components) > 1 else components[0]
-        what = "pass through" if wrong[0]["is_directory"] else "read"
+        is_whole = len(wrong) == len(samples["unreadable"])
+        count = samples["unreadable_count"] if is_whole else len(wrong)
         findings.add(
-            Finding(
-                finding,
-                "error",
-                component,
-                f"{user} can't {what} it"
-                + (
-                    f", nor {count - 1} more of the {samples['checked']} files looked at"
-                    if count > 1 and len(components) > 1
-                    else ""
-                ),
-                "; ".join(
-                    [
-                        f"{components[0]}: {_access_faults.shown(wrong[0])}",
-                        *([_proof_of_sample(case, wrong[0])]),
-                    ]
-                ).rstrip("; "),
-                _mend_of_sample(case, wrong[0], finding, is_media),
-                "flask_media_repair" if is_media else "flask_static_root",
-            ),
-            subjects=components,
+            _of_samples(case, finding, answer, wrong, count, is_media),
+            subjects=[sample["component"] for sample in wrong],
         )
+
+
+def _of_samples(
+    case: Case,
+    finding: str,
+    answer: Answer,
+    wrong: t.Sequence[Answer],
+    count: int,
+    is_media: bool,
+) -> Finding:
+    """Return the finding of files that Nginx can't read, for one reason.
+
+    :param count: how many there are; ``wrong`` has some of them, the newest first.
+    """
+    first, checked = wrong[0], answer["samples"]["checked"]
+    is_one = len({sample["component"] for sample in wrong}) == 1
+    is_all = not is_one and count == checked
+    what = "pass through" if first["is_directory"] else "read"
+    more = "" if is_one else f", nor {count - 1} more of the {checked} files looked at"
+    shown = f"{first['component']}: {_access_faults.shown(first)}"
+    return Finding(
+        finding,
+        "error",
+        str(answer["path"] if is_all else first["component"]),
+        f"{_nginx_name(case)} can't {what} it{more}",
+        "; ".join(part for part in (shown, _proof_of_sample(case, first)) if part),
+        _mend_of_sample(case, first, is_media),
+        "flask_media_repair" if is_media else "flask_static_root",
+    )
 
 
 def _is_by_umask(case: Case, sample: Answer, bit: int) -> bool:
@@ -514,7 +553,7 @@ def _id_of_sample(case: Case, sample: Answer, is_media: bool) -> str:
     return str(sample["reason"])
 
 
-def _mend_of_sample(case: Case, sample: Answer, finding: str, is_media: bool) -> str:
+def _mend_of_sample(case: Case, sample: Answer, is_media: bool) -> str:
     user, process = _nginx_name(case), case.process or {}
     component = shlex.quote(str(sample["component"]))
     stop = {**sample, "component": sample["component"]}
@@ -565,7 +604,7 @@ def _proof_of_sample(case: Case, sample: Answer) -> str:
     keys = [*(f"permissions.suspect.{n}" for n in range(3)), *(mount.key for mount in case.static)]
     for key in keys:
         response = case.response(key)
-        if response and str(response.request["target"]).endswith("/" + _quoted(name)):
+        if response and str(response.request["target"]).endswith("/" + quoted(name)):
             return "; ".join([str(response), *response.log[:1]])
     return ""
 
@@ -579,58 +618,76 @@ def _root(case: Case, location: FilesLocation) -> str:
 
 
 def _judge_media_modes(case: Case, findings: Findings) -> None:
-    tree, access = case.answer("core.media.tree") or {}, case.answer("core.media.path") or {}
+    _judge_world_writable(case, findings)
+    if _is_same_user(case):
+        _judge_same_user(case, findings)
+    elif not findings.of("media-world-writable"):
+        _judge_written_by_nginx(case, case.answer("core.media.path") or {}, findings)
+    _judge_executable(case, findings)
+
+
+def _judge_world_writable(case: Case, findings: Findings) -> None:
+    tree = case.answer("core.media.tree") or {}
     root = str(tree.get("path") or case.media_root or "")
+    access = case.answer("core.media.path") or {}
     directory = case.answer("core.upload.0.directory") or access
-    mode = int(str(directory.get("mode") or "0"), 8)
-    counts = tree.get("counts") or {}
+    mode = str(directory.get("mode") or "0")
+    paths = list(tree.get("world_writable") or [])
+    if root and int(mode, 8) & 0o002:
+        component, evidence = root, f"{root}: mode {mode}"
+    elif paths:
+        count = tree["counts"]["world_writable"]
+        component, evidence = _common(paths), f"{count} such, as {paths[0]}"
+    else:
+        return
+    if _told(findings, component):
+        return
+    findings.add(
+        Finding(
+            "media-world-writable",
+            "error",
+            component,
+            "every user of the host can write it, and so change what Nginx serves",
+            evidence,
+            f"Leave only the app the right to write: chmod -R o-w {shlex.quote(component)}; in the app's code "
+            "os.umask(0) and modes of 0o777 or 0o666 have to go.",
+            "flask_media_repair",
+        ),
+        subjects=[component],
+    )
+
+
+def _judge_executable(case: Case, findings: Findings) -> None:
+    tree = case.answer("core.media.tree") or {}
+    paths = list(tree.get("executable") or [])
+    if not paths:
+        return
+    count, root = tree["counts"]["executable"], shlex.quote(str(tree["path"]))
+    findings.add(
+        Finding(
+            "media-executable",
+            "warning",
+            _common(paths),
+            "an upload can be run as a program",
+            f"{count} of {tree.get('files')} files, such as {paths[0]}",
+            f"find {root} -type f -exec chmod a-x {{}} +; and in the place of chmod -R 755 write "
+            "chmod -R u=rwX,g=rX,o= from now on. In the app, save by open() or FileStorage.save(), not by "
+            "shutil.copy(), which keeps the mode.",
+            "flask_media_repair",
+        )
+    )
+
+
+def _judge_same_user(case: Case, findings: Findings) -> None:
     process = case.process or {}
-    open_paths = list(tree.get("world_writable") or [])
-    if root and (mode & 0o002 or open_paths):
-        component = root if mode & 0o002 else _common(open_paths)
-        findings.add(
-            Finding(
-                "media-world-writable",
-                "error",
-                component,
-                "every user of the host can write it, and so put files into what Nginx serves",
-                f"{component}: mode {directory.get('mode')}"
-                if mode & 0o002
-                else f"{counts.get('world_writable')} such, as {open_paths[0]}",
-                f"Leave only the app the right to write: chmod -R o-w {shlex.quote(component)}; os.umask(0) and modes of 0o777 or 0o666 in the app's code have to go.",
-                "flask_media_repair",
-            ),
-            subjects=[component],
-        )
-    elif not _is_same_user(case):
-        _judge_written_by_nginx(case, access, findings)
-    run = list(tree.get("executable") or [])
-    if run:
-        component = run[0] if counts.get("executable", len(run)) == 1 else _common(run)
-        findings.add(
-            Finding(
-                "media-executable",
-                "warning",
-                component,
-                "an upload can be run as a program",
-                f"{counts.get('executable', len(run))} of {tree.get('files')} files, such as {run[0]}",
-                f"find {shlex.quote(root)} -type f -exec chmod a-x {{}} +; and in the place of chmod -R 755 write chmod -R u=rwX,g=rX,o= . "
-                f"In the app, save by open() or FileStorage.save(), not by shutil.copy(), which keeps the mode.",
-                "flask_media_repair",
-            )
-        )
-    if _is_same_user(case) and process.get("uid") and case.media_location:
-        component = str(
-            (case.container or {}).get("name")
-            or process.get("unit")
-            or f"process {process.get('pid')}"
-        )
+    if process.get("uid") and case.media_location:
         findings.add(
             Finding(
                 "media-writable-by-nginx",
                 "warning",
-                component,
-                f"the app runs as Nginx's own user, {process.get('user')}: Nginx can write uploads, and read all that is the app's",
+                _running(case),
+                f"the app runs as Nginx's own user, {process.get('user')}: Nginx can write uploads, and read all "
+                "that is the app's",
                 f"uid {process.get('uid')} both",
                 "Run the app as a user of its own, and let Nginx read uploads by a group.",
                 "flask_app_user",
@@ -638,72 +695,75 @@ def _judge_media_modes(case: Case, findings: Findings) -> None:
         )
 
 
+def _running(case: Case) -> str:
+    """Return what the app runs as on this host: its container, unit or process."""
+    process = case.process or {}
+    own = (case.container or {}).get("name") or process.get("unit")
+    return str(own or f"process {process.get('pid')}")
+
+
 def _is_same_user(case: Case) -> bool:
     uid = (case.process or {}).get("uid")
     return uid is not None and uid == case.nginx.get("worker_uid")
 
 
+def _granted(answer: Answer, directory: str) -> tuple[str, str] | None:
+    """Return what a user can write, the common directory of it, and how that shows."""
+    if "write" in (answer.get("granted") or []):
+        return directory, f"{directory}: {_access_faults.shown(answer)}"
+    found = list((answer.get("samples") or {}).get("granted") or [])
+    if not found:
+        return None
+    shown = f"{found[0]['path']}: {_access_faults.shown(found[0])}"
+    return _common([sample["path"] for sample in found]), shown
+
+
 def _judge_written_by_nginx(case: Case, access: Answer, findings: Findings) -> None:
-    is_root = "write" in (access.get("granted") or [])
-    granted = list((access.get("samples") or {}).get("granted") or [])
-    if not (is_root or granted):
+    granted = _granted(access, str(access.get("path")))
+    if granted is None or _told(findings, granted[0]):
         return
-    component = str(access["path"]) if is_root else _common([sample["path"] for sample in granted])
-    facts = access if is_root else granted[0]
-    if findings.explained(component):
-        return
+    path = shlex.quote(granted[0])
     findings.add(
         Finding(
             "media-writable-by-nginx",
             "warning",
-            component,
+            granted[0],
             f"{_nginx_name(case)} can write it, and is only to read",
-            f"{component if is_root else granted[0]['path']}: {_access_faults.shown(facts)}",
-            f"Take the right to write from everybody but the app: chmod -R g-w,o-w {shlex.quote(component)}, and chown it to the app's user, if it is Nginx's.",
+            granted[1],
+            f"Take the right to write from everybody but the app: chmod -R g-w,o-w {path}; look at getfacl "
+            f"{path} for an entry of {_nginx_name(case)}; where it is the owner, chown it to the app's user.",
             "flask_media_permissions",
         )
     )
 
 
 def _judge_writable_static(case: Case, findings: Findings) -> None:
+    process = case.process or {}
     named: list[str] = []
-    uid = (case.process or {}).get("uid")
+    app = "static-writable-by-app", process.get("uid"), str(process.get("user"))
+    nginx = "static-writable-by-nginx", case.nginx.get("worker_uid"), _nginx_name(case)
     for n, each in enumerate(case.files_locations):
-        for key, who in (
-            (f"permissions.location.{n}.app", "app"),
-            (f"permissions.location.{n}", "nginx"),
-        ):
-            user = str((case.process or {}).get("user")) if who == "app" else _nginx_name(case)
+        if not _is_static(case, each):
+            continue
+        for (finding, uid, user), suffix in ((app, ".app"), (nginx, "")):
+            answer = case.answer(f"permissions.location.{n}{suffix}") or {}
+            granted = _granted(answer, each.directory)
             # Root can write everything: that it runs as root is another matter.
-            is_root_user = (uid if who == "app" else case.nginx.get("worker_uid")) == 0
-            answer = case.answer(key)
-            if not answer or is_root_user or not _is_static(case, each):
+            if granted is None or uid == 0 or findings.explained(granted[0]):
                 continue
-            is_root = "write" in (answer.get("granted") or [])
-            granted = list((answer.get("samples") or {}).get("granted") or [])
-            component = (
-                each.directory
-                if is_root
-                else _common([s["path"] for s in granted])
-                if granted
-                else ""
-            )
-            if (
-                not component
-                or any(below(name, component) for name in named)
-                or findings.explained(component)
-            ):
+            if any(below(name, granted[0]) for name in named):
                 continue
-            named.append(component)
-            facts = answer if is_root else granted[0]
+            named.append(granted[0])
+            path = shlex.quote(granted[0])
             findings.add(
                 Finding(
-                    f"static-writable-by-{who}",
+                    finding,
                     "warning",
-                    component,
+                    granted[0],
                     f"{user} can write it, and so change what every visitor gets",
-                    f"{component if is_root else granted[0]['path']}: {_access_faults.shown(facts)}",
-                    f"Give static files to whoever deploys them, and leave {user} the right to read: chown -R root:root {shlex.quote(component)}; chmod -R go-w {shlex.quote(component)}.",
+                    granted[1],
+                    f"Give static files to whoever deploys them, and leave {user} the right to read: "
+                    f"chown -R root:root {path}; chmod -R go-w {path}.",
                     "flask_static_root",
                 )
             )
@@ -722,9 +782,3 @@ def _is_static(case: Case, location: FilesLocation) -> bool:
 
 def _common(paths: t.Sequence[str]) -> str:
     return paths[0] if len(paths) == 1 else posixpath.commonpath(paths)
-
-
-def _quoted(path: str) -> str:
-    import urllib.parse
-
-    return urllib.parse.quote(path)

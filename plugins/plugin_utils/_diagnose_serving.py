@@ -125,6 +125,10 @@ def _judge_app(case: Case, findings: Findings) -> None:
     through = case.response("core.app")
     if through is None or through.status not in (502, 503, 504):
         return
+    stop = (case.answer("core.socket") or {}).get("blocked_by")
+    if stop and stop["reason"] not in ("missing", "not-a-directory"):
+        # It listens, and Nginx may not come near: a matter of permissions.
+        return
     ways = case.site.passes
     leads = ", ".join(address for way in ways for address in way.addresses)
     listens = ", ".join(_diagnosis_sites.addresses(case.process or {}))

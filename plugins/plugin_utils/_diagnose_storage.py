@@ -91,6 +91,16 @@ def questions(case: Case) -> t.Iterator[Question]:
         }
     for mount in case.static:
         yield from _questions_of_static(case, mount)
+        if _hiding(case, mount):
+            yield {
+                "kind": "trees",
+                "id": f"storage.{mount.key}.image",
+                "path": mount.folder,
+                "limit": 2000,
+                "seconds": 2.0,
+                "beneath_mounts": True,
+                **case.app_view,
+            }
 
 
 def judge(case: Case, findings: Findings) -> None:
@@ -107,17 +117,14 @@ def judge(case: Case, findings: Findings) -> None:
             or _in_release(case, n, upload)
         )
         if found:
-            subjects = [
-                upload.path,
-                *(
-                    [case.media_url]
-                    if found.id == "upload-folder-relative" and case.media_url
-                    else []
-                ),
-            ]
-            findings.add(found, subjects=subjects if found.severity == "error" else ())
+            is_relative = found.id == "upload-folder-relative"
+            urls = [case.media_url] if is_relative and case.media_url else []
+            is_useless = found.severity == "error"
+            findings.add(found, subjects=[upload.path, *urls] if is_useless else ())
     _judge_shared_locations(case, findings)
     _judge_media(case, findings)
+    for mount in case.static:
+        _judge_volume(case, mount, findings)
     # The outer directories first: what is missing with them is no fault of its own.
     for mount in sorted(case.static, key=lambda mount: len(_directory_of(case, mount))):
         _judge_static(case, mount, findings)
@@ -139,8 +146,9 @@ def _judge_mounts(case: Case, findings: Findings) -> None:
             )
     for n, point in enumerate(_mount_points(case)):
         unit = case.answer(f"storage.unit.{n}")
-        mounted = {answer.get("mount_point") for answer in _storages(case)}
-        if unit and unit["exists"] and point not in mounted:
+        # What is mounted below may have been so after it.
+        is_mounted = any(below(point, str(found.get("mount_point"))) for found in _storages(case))
+        if unit and unit["exists"] and not is_mounted:
             _add_unmounted(case, point, f"{unit['path']} mounts something there", {}, findings)
 
 
@@ -153,12 +161,9 @@ def _add_unmounted(case: Case, point: str, why: str, answer: Answer, findings: F
             "error",
             point,
             f"nothing is mounted there, so the {what} are not there either",
-            why
-            + (
-                f", and it lies on {answer['mount_point']} ({answer['source']})"
-                if answer.get("mount_point")
-                else ""
-            ),
+            f"{why}, and it lies on {answer['mount_point']} ({answer['source']})"
+            if answer
+            else why,
             f"Attach what is to be mounted there if it is gone, then: mount {point}. Move away first what was "
             "written below that path meanwhile, and let the app's unit have RequiresMountsFor= with it.",
             "flask_media_mount",
@@ -200,7 +205,7 @@ def _relative(case: Case, upload: Upload) -> Finding | None:
     return Finding(
         "upload-folder-relative",
         "error" if differs else "warning",
-        upload.key,
+        case.config_key(upload.key),
         f"{upload.key} is a relative path: file.save() writes to {upload.path}, by the working directory, and "
         f"send_from_directory() reads {read}, by the app's own"
         + ("" if differs else "; now both are one, by chance"),
@@ -238,7 +243,7 @@ def _ephemeral(case: Case, n: int, upload: Upload) -> Finding | None:
     return Finding(
         "media-ephemeral",
         "error",
-        upload.key if place else str(view["mount_point"]),
+        upload.path if place else str(view["mount_point"]),
         f"uploads do not last: {why}",
         f"{upload.key} = {upload.written!r}"
         + (f", in truth {real}" if real != upload.path else ""),
@@ -301,7 +306,7 @@ def _shared_finding(upload: Upload, uploads: str, static: str, url: str) -> Find
     return Finding(
         "shared-directory",
         "error",
-        upload.key,
+        uploads,
         "uploads and static files share a directory, so a deploy of the one replaces or removes the other, "
         f"and uploads are served as static files ({url})",
         f"{upload.key} is {uploads}, static files are in {static}",
@@ -346,7 +351,7 @@ def _in_release(case: Case, n: int, upload: Upload) -> Finding | None:
     return Finding(
         "media-in-release",
         severity,
-        upload.key,
+        case.on_host(upload.path) or upload.path,
         f"uploads lie in {what}, and are lost when that is replaced",
         f"{upload.key} = {upload.written!r}"
         + (f", in truth {real}" if real != upload.path else "")
@@ -504,11 +509,14 @@ def _add_mismatch(case: Case, upload: Upload, evidence: str, findings: Findings)
     container, source = case.container, case.on_host(upload.path)
     if container and source:
         # What the app calls it is a matter of the container's mounts.
-        component, saved = str(container["name"]), f"{upload.path}, which is {source} on the host"
-        fix = f"mount {location.directory} at {upload.path} in the container, and copy what is in {source} there"
+        component, saved = (
+            source,
+            f"{upload.path} of container {container['name']}, which is {source} on the host",
+        )
+        fix = f"mount {location.directory} at {upload.path} in the container"
     else:
-        component, saved = upload.key, upload.path
-        fix = f"set {upload.key} to {location.directory}, and copy what is in {upload.path} there"
+        component, saved = case.config_key(upload.key), upload.path
+        source, fix = upload.path, f"set {upload.key} to {location.directory}"
     findings.add(
         Finding(
             "upload-folder-mismatch",
@@ -516,7 +524,8 @@ def _add_mismatch(case: Case, upload: Upload, evidence: str, findings: Findings)
             component,
             f"the app saves uploads in {saved}, and Nginx serves {location.url} from {location.directory}",
             evidence,
-            f"Make both one directory: {fix}; or write the app's directory into that location.",
+            f"Make both one directory: {fix}, or write {source} into the location "
+            f"({location.location.component}). Then move there what is in the other.",
             "flask_media_root",
         ),
         subjects=[upload.path, *([case.media_url] if case.media_url else [])],
@@ -575,41 +584,35 @@ def _questions_of_static(case: Case, mount: StaticMount) -> t.Iterator[Question]
         return
     lacking = _lacking(case, mount, location)
     if lacking:
-        yield case.request(
-            f"storage.{mount.key}.missing", mount.url + _diagnosis_case.quoted(lacking[0])
-        )
+        target = mount.url + _diagnosis_case.quoted(lacking[0])
+        yield case.request(f"storage.{mount.key}.missing", target)
+    outdated = _outdated(case, mount, location)
+    if outdated:
+        target = mount.url + _diagnosis_case.quoted(outdated[0])
+        yield case.request(f"storage.{mount.key}.outdated", target)
+        yield {
+            "kind": "files",
+            "id": f"storage.{mount.key}.source",
+            "path": posixpath.join(mount.folder, outdated[0]),
+            "hash": True,
+            **case.app_view,
+        }
 
 
 def _judge_static(case: Case, mount: StaticMount, findings: Findings) -> None:
     location = case.location_of(mount.url)
+    if location is None or any(map(findings.explained, (location.directory, mount.url))):
+        return
+    _judge_outdated(case, mount, location, findings)
     response = case.response(f"storage.{mount.key}.missing")
-    if (
-        location is None
-        or response is None
-        or findings.explained(location.directory)
-        or findings.explained(mount.url)
-    ):
+    # Whoever serves it in the place of Nginx, it is there.
+    if response is None or response.status == 200 or response.by_app:
         return
-    if response.status == 200 or response.by_app:
-        # Whoever serves it in the place of Nginx, it is there.
+    absent = _absent(case, mount, location)
+    if absent is None:
         return
-    directory = _directory_answer(case, location)
-    if directory and not directory["exists"]:
-        sample = case.sample(mount)
-        if location.directory != mount.folder and _is_elsewhere(case, mount, location, sample):
-            return
-        component, what = (
-            location.directory,
-            f"the directory that {mount.url} is served from isn't there",
-        )
-    else:
-        lacking = _lacking(case, mount, location)
-        if not lacking:
-            return
-        component = _first_absent(
-            case, location, [_inside(mount, location, name) for name in lacking]
-        )
-        what = f"{len(lacking)} of the app's static files are not where Nginx serves them from: {', '.join(lacking[:3])}"
+    component, what = absent
+    is_all = component == location.directory
     findings.add(
         Finding(
             "static-missing",
@@ -622,9 +625,114 @@ def _judge_static(case: Case, mount: StaticMount, findings: Findings) -> None:
             else "Install the app's release again: its own files are gone.",
             "flask_static_root",
         ),
-        subjects=[component, mount.url]
-        if component == location.directory
-        else [component, mount.url + lacking[0]],
+        subjects=[component, mount.url if is_all else str(response.request["target"])],
+    )
+
+
+def _absent(case: Case, mount: StaticMount, location: FilesLocation) -> tuple[str, str] | None:
+    """Return the path element that isn't there, and what that means."""
+    directory = _directory_answer(case, location)
+    if directory and not directory["exists"]:
+        is_own = location.directory == mount.folder
+        if not is_own and _is_elsewhere(case, mount, location, case.sample(mount)):
+            return None
+        return location.directory, f"the directory that {mount.url} is served from isn't there"
+    lacking = _lacking(case, mount, location)
+    if not lacking:
+        return None
+    element = _first_absent(case, location, [_inside(mount, location, name) for name in lacking])
+    shown = ", ".join(lacking[:3])
+    return element, f"{len(lacking)} of the app's static files are not published: {shown}"
+
+
+def _hiding(case: Case, mount: StaticMount) -> Answer | None:
+    """Return the volume that lies over a folder of the image's."""
+    found = case.mount_of(mount.folder)
+    return found if found and found.get("type") == "volume" else None
+
+
+def _judge_volume(case: Case, mount: StaticMount, findings: Findings) -> None:
+    """Find a volume that was filled from an image of long ago, and since then never again."""
+    volume, image = _hiding(case, mount), case.answer(f"storage.{mount.key}.image")
+    seen = case.answer(f"{mount.key}.tree")
+    if not volume or not image or not seen or not (image["is_all"] and seen["is_all"]):
+        return
+    shown = {entry["path"]: entry for entry in seen["entries"]}
+    hidden = [
+        posixpath.relpath(entry["path"], mount.folder)
+        for entry in image["entries"]
+        if entry["type"] == "file" and (shown.get(entry["path"]) or {}).get("size") != entry["size"]
+    ]
+    if not hidden:
+        return
+    container = (case.container or {}).get("name")
+    findings.add(
+        Finding(
+            "volume-hides-static",
+            "error",
+            str(volume["target"]),
+            f"volume {volume.get('name')} lies over static files of the image, and has those of an earlier one: "
+            "it was filled when it was new, and is never again",
+            f"in the image of {container}, not in the volume: {', '.join(hidden[:3])} ({len(hidden)} in all)",
+            f"Take the volume from {volume['target']}, so that the image's files are seen, and let each deploy copy them "
+            f"to where Nginx serves them (docker cp {container}:{mount.folder}/. DIRECTORY). Uploads belong in "
+            "another volume, which stays.",
+            "flask_static_root",
+        ),
+        subjects=[mount.url, mount.folder],
+    )
+
+
+def _outdated(case: Case, mount: StaticMount, location: FilesLocation) -> list[str]:
+    """Return files that are served as an earlier release had them.
+
+    By size and time: what a build has made of the app's file is younger than that.
+    """
+    own, served = case.answer(f"{mount.key}.tree"), _tree(case, location)
+    base = _served(case, location)
+    if not own or not served or base == mount.folder:
+        return []
+    known = {entry["path"]: entry for entry in served["entries"] if entry["type"] == "file"}
+    found = []
+    for entry in own["entries"]:
+        name = posixpath.relpath(entry["path"], mount.folder)
+        other = known.get(_inside(mount, location, name, base))
+        if (
+            entry["type"] == "file"
+            and other
+            and other["size"] != entry["size"]
+            and other["mtime"] < entry["mtime"]
+        ):
+            found.append(name)
+    return sorted(found)
+
+
+def _judge_outdated(
+    case: Case, mount: StaticMount, location: FilesLocation, findings: Findings
+) -> None:
+    names = _outdated(case, mount, location)
+    response = case.response(f"storage.{mount.key}.outdated")
+    source = case.answer(f"storage.{mount.key}.source")
+    if (
+        not names
+        or not response
+        or response.status != 200
+        or not source
+        or response.sha256 == source["sha256"]
+    ):
+        return
+    component = _inside(mount, location, names[0]) if len(names) == 1 else location.directory
+    findings.add(
+        Finding(
+            "static-missing",
+            "error",
+            component,
+            f"{len(names)} static files are served as an earlier release had them: {', '.join(names[:3])}",
+            f"{response}, sha256 {str(response.sha256)[:12]}…; the app's {source['path']} has {str(source['sha256'])[:12]}… and is younger",
+            f"Publish the app's files again, from {mount.folder} to {location.directory}; let each deploy do it.",
+            "flask_static_root",
+        ),
+        subjects=[component],
     )
 
 
@@ -762,7 +870,7 @@ def _reals(case: Case) -> dict[str, str]:
 
 
 def _ancestors(path: str) -> list[str]:
-    found = []
+    found: list[str] = []
     path = posixpath.dirname(path)
     while path != "/" and len(found) < ANCESTORS:
         found.append(path)

@@ -54,6 +54,9 @@ JUDGES: t.Sequence[t.Any] = (
     _diagnose_proxy,
 )
 
+# What a user may know of an app that its process does not tell.
+APP_HINTS = ("callable", "virtualenv", "user", "directory")
+
 
 def run(ask: Ask, hints: Answer | None = None) -> list[dict[str, t.Any]]:
     """Return a report for each site found: its findings, the ways of its requests, what is unseen.
@@ -85,11 +88,9 @@ def run(ask: Ask, hints: Answer | None = None) -> list[dict[str, t.Any]]:
 
 def ask_app(ask: Ask, case: _diagnosis_case.Case) -> None:
     """Ask the app behind a site, if it was found and can be asked."""
-    if case.process is None:
-        return
-    question, reason = _app_question.question(case.process)
+    question, reason = app_question(case)
     if question is None:
-        case.unseen.append(reason)
+        case.unseen.append(str(reason))
         return
     answer = ask("flask_app_info", question)
     if answer.get("failed") or not answer.get("asked"):
@@ -97,6 +98,21 @@ def ask_app(ask: Ask, case: _diagnosis_case.Case) -> None:
         case.unseen.append(f"the app could not be asked: {case.app_error}")
     else:
         case.app = answer["app"]
+
+
+def app_question(case: _diagnosis_case.Case) -> tuple[Question | None, str | None]:
+    """Return how to ask the app, by what its process tells and the user adds; or why it can't be."""
+    told = {key: case.site.hints[key] for key in APP_HINTS if case.site.hints.get(key)}
+    if case.process is not None:
+        # What a user writes is as Gunicorn takes it, however the app was started.
+        loader = {"loader": "gunicorn"} if "callable" in told else {}
+        return _app_question.question({**case.process, **told, **loader})
+    if {"callable", "virtualenv", "user"} <= told.keys():
+        return told, None
+    return None, (
+        "No app server was found behind Nginx, so no app was asked. To have it asked all the same, set "
+        "flask_app_callable, flask_app_virtualenv and flask_app_user."
+    )
 
 
 def answers(ask: Ask, case: _diagnosis_case.Case, asked: t.Sequence[Question]) -> Answer:

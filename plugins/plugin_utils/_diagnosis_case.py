@@ -187,7 +187,7 @@ class Case:
         wanted = [name for name in self.site.hints.get("domains") or [] if name in names]
         plain = [name for name in names if re.fullmatch(r"[\w-]+(\.[\w-]+)*", name) and name != "_"]
         patterns = [name.replace("*.", "www.") for name in names if name.startswith("*.")]
-        return [*wanted, *plain, *patterns, "localhost"][0]
+        return str([*wanted, *plain, *patterns, "localhost"][0])
 
     @property
     def listen(self) -> tuple[str, int, bool]:
@@ -274,6 +274,15 @@ class Case:
         pid = (self.process or {}).get("pid")
         return {} if pid is None else {"process_id": pid}
 
+    @property
+    def socket(self) -> str | None:
+        """The socket by which Nginx reaches the app, if it is one of the file system."""
+        for way in self.site.passes:
+            for address in way.addresses:
+                if address.startswith("unix:"):
+                    return address[len("unix:") :]
+        return None
+
     # The app's own word
 
     @functools.cached_property
@@ -328,6 +337,10 @@ class Case:
         """The app's main directory of uploads."""
         return self.uploads[0] if self.uploads else None
 
+    def config_key(self, name: str) -> str:
+        """Return how a key of the app's config is named as a component."""
+        return f"{name} of {(self.process or {}).get('callable') or self.name}"
+
     def on_host(self, path: str) -> str | None:
         """Return where a path of the app's is on the host; ``None`` if it is in a container's layer."""
         if self.container is None:
@@ -335,7 +348,8 @@ class Case:
         mount = self.mount_of(path)
         if mount is None or not mount.get("source"):
             return None
-        return posixpath.normpath(mount["source"] + "/" + posixpath.relpath(path, mount["target"]))
+        inside = posixpath.relpath(path, str(mount["target"]))
+        return posixpath.normpath(posixpath.join(str(mount["source"]), inside))
 
     def mount_of(self, path: str) -> Answer | None:
         """Return the mount of the app's container that a path in it lies on, the root's excepted."""
@@ -500,6 +514,9 @@ def questions(case: Case) -> t.Iterator[Question]:
     """Yield the questions of the second round that several judges want the answers of."""
     if case.server is not None:
         yield case.request("core.app", case.public("/"))
+        socket = case.socket
+        if socket and case.nginx.get("worker_uid") is not None:
+            yield {"kind": "paths", "id": "core.socket", "path": socket, "want": ["write"], **case.nginx_user, **case.nginx_view}
         direct = case.direct("core.direct", "/")
         if direct:
             yield direct

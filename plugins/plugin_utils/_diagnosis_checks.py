@@ -231,6 +231,7 @@ CHECKS: t.Sequence[Check] = (
             "media-world-writable",
             "media-writable-by-nginx",
             "static-writable-by-app",
+            "static-writable-by-nginx",
         ),
         lambda case: _worker(case) or _uploads(case),
         lambda case: str(case.media_root),

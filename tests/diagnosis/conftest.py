@@ -54,7 +54,7 @@ def examine(case: Case) -> Examination:
             return examination
         host.put_probe()
         try:
-            examination.report = diagnose.diagnose(host)
+            examination.report = diagnose.diagnose(host, case.faults)
             expected = [state.expected for state in case.faults]
             examination.verdict = diagnose.judge(examination.report, expected, host)
         except Exception:  # noqa: BLE001 - the test of the findings tells it, that of the fault can pass

@@ -6,7 +6,9 @@ without the collection, that the change is a fault: it fails on the healthy host
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class State:
     :ivar breaks: a script; it ends when the change is in effect.
     :ivar shows: a script, as said above.
     :ivar note: why this finding and this component, where that is not plain.
+    :ivar sees: what a module's answer would be where the machine can't be made so; called with the module's
+        name and its answer.
     """
 
     id: str
@@ -52,3 +56,4 @@ class State:
     shows: str
     expected: Expected
     note: str = ""
+    sees: Callable[[str, Any], Any] | None = None

@@ -61,6 +61,8 @@ class Shape:
 # container in a container makes a keyring, which Docker's own filter of system calls forbids.
 DOCKER_OPTIONS = (
     "--cap-add=NET_ADMIN",
+    # Without it no process enters a container, and so no app in one is asked.
+    "--cap-add=SYS_PTRACE",
     "--security-opt=seccomp=unconfined",
     "--volume=/var/lib/docker",
 )

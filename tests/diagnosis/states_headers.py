@@ -102,7 +102,7 @@ CACHING = [
         echo 'p { margin: 0; }' >> $file
         touch -d '1 minute ago' $file
         touch -d '1 hour ago' $file.gz""",
-        '[ "$(fetch /static/css/site.css --compressed | wc -c)" != "$(fetch /static/css/site.css | wc -c)" ]'
+        "fetch /static/css/site.css | grep --quiet margin:.0"
         " && ! fetch /static/css/site.css --compressed | grep --quiet margin:.0",
         finding(
             "precompressed-stale", "/var/www/guestbook/current/guestbook/static/css/site.css.gz"

@@ -101,8 +101,9 @@ STATES = [
     State(
         "limit-in-quotes",
         "prefix_stripped",
-        """
-        change /etc/systemd/system/guestbook.service "s|^Environment=(FLASK_MAX_CONTENT_LENGTH)=.*|Environment='\\1=\"8000000\"'|"
+        r"""
+        change /etc/systemd/system/guestbook.service \
+            "s|^Environment=(FLASK_MAX_CONTENT_LENGTH)=.*|Environment='\1=\"8000000\"'|"
         restart_app""",
         '[ "$(status /guestbook/upload -F file=@/etc/hostname)" = 500 ]',
         finding("config-type", MAX_CONTENT_LENGTH),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from faults import State, finding
 
 SITE = "/etc/nginx/sites-enabled/guestbook"
@@ -224,7 +226,8 @@ WRITING = [
         "sites_enabled",
         """
         mount --bind /srv/guestbook/media /srv/guestbook/media
-        mount -o remount,bind,ro /srv/guestbook/media""",
+        mount -o remount,bind,ro /srv/guestbook/media
+        restart_app""",
         UPLOAD_FAILS,
         finding("read-only-filesystem", "/srv/guestbook/media"),
     ),
@@ -302,4 +305,42 @@ WRITING = [
     ),
 ]
 
-STATES = [*PASSING, *READING, *WRITING]
+
+def by_selinux(module: str, answer: Any) -> Any:
+    """Have it be SELinux that refuses Nginx the uploads: no kernel of a test machine enforces a policy.
+
+    The refusal is real, by an entry of an ACL; its reason is put in the place of that entry.
+    """
+    if module == "nginx_config_info":
+        answer["nginx"]["selinux"] = "enforcing"
+    return _labelled(answer)
+
+
+def _labelled(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_labelled(element) for element in value]
+    if not isinstance(value, dict):
+        return value
+    labelled = {name: _labelled(element) for name, element in value.items()}
+    if "/srv/guestbook/media" in (value.get("component"), value.get("path")):
+        if value.get("reason") in ("not-traversable", "not-readable"):
+            labelled["reason"] = "selinux-label"
+        for name, none in (("acl", False), ("acl_entries", []), ("mask", None)):
+            if name in value:
+                labelled[name] = type(value[name])() if name == "acl" else none
+    return labelled
+
+
+SELINUX = [
+    State(
+        "label-of-uploads",
+        "sites_enabled",
+        "setfacl -m u:www-data:--- /srv/guestbook/media",
+        '[ "$(status /media/note.txt)" = 404 ]',
+        finding("selinux-label", "/srv/guestbook/media"),
+        "Moved in from a home directory, with its label.",
+        by_selinux,
+    ),
+]
+
+STATES = [*PASSING, *READING, *WRITING, *SELINUX]

@@ -168,7 +168,7 @@ STATES = [
         rf"""
         change {SITE} 's|^( *)alias /srv/guestbook/data/public/;|&\n\1dav_methods PUT DELETE;|'
         reload_nginx""",
-        '[ "$(status /media/new.txt -X PUT -d hello)" != 405 ]',
+        '[ "$(status /media/note.txt -X PUT -d hello)" != 405 ]',
         finding("dav-on-media", Line(SITE, "dav_methods PUT DELETE;")),
     ),
     State(

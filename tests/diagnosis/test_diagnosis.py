@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import machine
+import pairs
 import pytest
 import states
 from conftest import Case, Examination, Examinations
 
 HEALTHY = [Case(name, name) for name in machine.SHAPES]
 BROKEN = [Case(state.id, state.host, [state]) for state in states.STATES]
+PAIRS = [
+    Case(f"{first.id}+{second.id}", first.host, [first, second]) for first, second in pairs.PAIRS
+]
 
 
 def cases(of: list[Case]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", of, ids=lambda case: case.id)
 
 
-@cases(BROKEN)
+@cases([*BROKEN, *PAIRS])
 def test_fault_shows_without_the_collection(examination: Examination) -> None:
     assert not examination.unbroken
 
 
-@cases([*HEALTHY, *BROKEN])
+@cases([*HEALTHY, *BROKEN, *PAIRS])
 def test_findings_are_those_of_an_expert(examination: Examination) -> None:
     assert not examination.unbroken and not examination.failure
     assert examination.report and examination.verdict
@@ -31,7 +35,7 @@ def test_findings_are_those_of_an_expert(examination: Examination) -> None:
 
 def test_figures(examinations: Examinations, figures: Callable[[str], None]) -> None:
     """Last: counts what the tests before found."""
-    for name, of in (("healthy hosts", HEALTHY), ("states", BROKEN)):
+    for name, of in (("healthy hosts", HEALTHY), ("states", BROKEN), ("pairs of faults", PAIRS)):
         done = [one for one in examinations.done() if one.case in of]
         judged = [one.verdict for one in done if one.verdict]
         right = [verdict for verdict in judged if not verdict.missed]

@@ -1,10 +1,14 @@
-"""The healthy hosts are healthy: asked by curl, without the collection."""
+"""The healthy hosts are healthy: asked over HTTP, without the collection."""
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import re
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import machine
 import pytest
@@ -38,6 +42,14 @@ SITES = [
     Site("docker", "http://guestbook.example.com", "/media/", "/static/"),
 ]
 
+SECONDS = 30
+# A worker's user, groups and all
+AS_NGINX = (
+    "user=$(ps -o user= -C nginx | grep -v root | head -1);"
+    ' setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups'
+)
+BOUNDARY = "diagnosis-7a1d3c"
+
 # Nginx's is of time and size, Werkzeug's has a third part.
 NGINX_ETAG = re.compile(r'"[0-9a-f]{8}-[0-9a-f]+"')
 
@@ -51,28 +63,57 @@ class Answer:
 
 class Visitor:
     def __init__(self, site: Site, host: machine.Machine) -> None:
-        self.site, self._host = site, host
+        self.site, self.host = site, host
+        inspected = ("inspect", "--format={{.NetworkSettings.IPAddress}}", host.container)
+        self._address = machine.docker(*inspected).strip()
 
-    def get(self, path: str, options: str = "") -> Answer:
-        text = self._host.script(f"site={self.site.url}\nfetch '{path}' {options}")
-        head, _, body = text.replace("\r\n", "\n").partition("\n\n")
-        first, *lines = head.splitlines()
-        named = [line.partition(": ") for line in lines]
-        assert len({name.lower() for name, _, _ in named}) == len(named), f"twice in {head}"
-        headers = {name.lower(): value for name, _, value in named}
-        return Answer(int(first.split()[1]), headers, body)
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.request("GET", path, headers)
 
-    def upload(self, name: str, content: str) -> str:
-        """Send a file through the app, and return its URL path."""
-        self._host.script(f"printf '%s' '{content}' > '/tmp/{name}'")
-        path = f"{self.site.prefix}/upload"
-        answer = self.get(path, f"-F 'file=@/tmp/{name}' -H 'Expect:'")
+    def request(self, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> Answer:
+        """Ask for a path as it is: neither ``..`` nor an escape is made plain."""
+        url = urlsplit(self.site.url)
+        connection: http.client.HTTPConnection
+        if url.scheme == "https":
+            # Its certificate is its own.
+            unverified = ssl.create_default_context()
+            unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+            connection = http.client.HTTPSConnection(
+                self._address, url.port or 443, timeout=SECONDS, context=unverified
+            )
+        else:
+            connection = http.client.HTTPConnection(self._address, url.port or 80, timeout=SECONDS)
+        with contextlib.closing(connection):
+            sent = {"Host": url.netloc, **({"Content-Length": str(len(body))} if body else {})}
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in {**sent, **headers}.items():
+                connection.putheader(name, value)
+            # What is too large is refused by its announced size, before all of it is sent.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.endheaders(body)
+            response = connection.getresponse()
+            got = [(name.lower(), value) for name, value in response.getheaders()]
+            assert len(dict(got)) == len(got), f"twice in {got}"
+            return Answer(response.status, dict(got), response.read().decode())
+
+    def upload(self, name: str, content: bytes) -> Answer:
+        """Send a file through the app, as a form does."""
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+        body = head.encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode()
+        kind = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+        return self.request("POST", f"{self.site.prefix}/upload", kind, body)
+
+    def uploaded(self, name: str, content: bytes) -> str:
+        """Send a file, and return the URL path that the app tells."""
+        answer = self.upload(name, content)
         assert answer.status == 201, answer
         return answer.body.strip()
 
 
 @pytest.fixture(
-    scope="module", params=SITES, ids=lambda site: site.url.rpartition("//")[2] + "-" + site.shape
+    scope="module",
+    params=SITES,
+    ids=lambda site: f"{site.shape}-{urlsplit(site.url).hostname}",
 )
 def visitor(request: pytest.FixtureRequest) -> Iterator[Visitor]:
     with machine.healthy(machine.SHAPES[request.param.shape]) as host:
@@ -118,7 +159,7 @@ def test_static_types(visitor: Visitor, name: str, types: set[str]) -> None:
     ],
 )
 def test_upload_comes_back(visitor: Visitor, name: str, content: str, is_active: bool) -> None:
-    path = visitor.upload(name, content)
+    path = visitor.uploaded(name, content.encode())
     assert path.startswith(f"{visitor.site.prefix}{visitor.site.media}")
     answer = visitor.get(path)
     assert (answer.status, answer.body) == (200, content)
@@ -129,18 +170,14 @@ def test_upload_comes_back(visitor: Visitor, name: str, content: str, is_active:
             answer.headers["content-type"] == "application/octet-stream"
             or answer.headers["content-disposition"] == "attachment"
         )
-    again = visitor.get(path, f"-H 'If-None-Match: {answer.headers['etag']}'")
+    again = visitor.get(path, **{"If-None-Match": answer.headers["etag"]})
     assert again.status == 304
     assert "content-disposition" not in again.headers or "content-disposition" in answer.headers
 
 
 def test_large_upload_is_taken_and_larger_is_refused(visitor: Visitor) -> None:
-    path = f"{visitor.site.prefix}/upload"
-    taken = "-F 'file=@-;filename=large.txt' < /tmp/large"
-    visitor._host.script("head --bytes=4000000 /dev/zero > /tmp/large")
-    assert visitor.get(path, f"-H Expect: {taken}").status == 201
-    visitor._host.script("head --bytes=40000000 /dev/zero > /tmp/large")
-    assert visitor.get(path, taken).status == 413
+    assert visitor.upload("large.bin", bytes(4_000_000)).status == 201
+    assert visitor.upload("larger.bin", bytes(40_000_000)).status == 413
 
 
 @pytest.mark.parametrize("of", ["static", "media"])
@@ -162,17 +199,18 @@ def test_what_is_nobodys_business(visitor: Visitor, of: str, tail: str) -> None:
         assert visitor.get(path).status in {301, 302, 400, 403, 404}, path
 
 
-def test_nginx_can_read_media_and_write_none(visitor: Visitor) -> None:
-    path = visitor.upload("modes.txt", "modes")
-    name = path.rpartition("/")[2]
+def test_uploads_are_closed_and_dotfiles_among_them_hidden(visitor: Visitor) -> None:
+    path = visitor.uploaded("modes.txt", b"modes")
     # In a container it lies elsewhere, so it is looked for.
-    found = visitor._host.script(f"find / -xdev -name '{name}' -printf '%m %p\\n'").split()
-    assert found
-    mode = int(found[0], 8)
+    file = visitor.host.script(f"find / -xdev -name '{path.rpartition('/')[2]}'").strip()
+    mode = int(visitor.host.script(f"stat --format=%a '{file}'"), 8)
     assert not mode & 0o133, "others can write it, or somebody can run it"
-    user = visitor._host.script("ps -o user= -C nginx | grep --invert-match root | head -1").strip()
-    may_write = f"if setpriv --reuid {user} --regid {user} --init-groups test -w {found[1]}; then echo may; fi"
-    assert not visitor._host.script(may_write)
+    for command in (f"test -w {file}", f"test -w {file.rpartition('/')[0]}"):
+        assert visitor.host.script(f"{AS_NGINX} {command} && echo can || true") == ""
+    hidden = file.rpartition("/")[0] + "/.env.png"
+    visitor.host.script(f"cp --preserve=all '{file}' '{hidden}'")
+    hidden_path = f"{path.rpartition('/')[0]}/.env.png"
+    assert visitor.get(hidden_path).status in {403, 404}
 
 
 def test_download_is_sent_by_nginx_and_only_through_the_app() -> None:

@@ -99,7 +99,10 @@ def case(
     :param conf: what ``CONF`` has, included in ``http``.
     :param answers: of both rounds, by their questions' ids.
     """
-    files = {"/etc/nginx/nginx.conf": f"events {{}}\nhttp {{\n    include {CONF};\n}}\n", CONF: conf}
+    files = {
+        "/etc/nginx/nginx.conf": f"events {{}}\nhttp {{\n    include {CONF};\n}}\n",
+        CONF: conf,
+    }
     seen = {
         **NGINX,
         "files": [{"path": path, "content": content} for path, content in files.items()],
@@ -118,7 +121,9 @@ def config(**values: t.Any) -> dict[str, t.Any]:
     return {"config": {**APP["config"], **values}}
 
 
-def response(target: str, status: int | None, *headers: tuple[str, str], **more: t.Any) -> dict[str, t.Any]:
+def response(
+    target: str, status: int | None, *headers: tuple[str, str], **more: t.Any
+) -> dict[str, t.Any]:
     """Return the answer to a request."""
     return {
         "target": target,

@@ -48,7 +48,9 @@ def create_app() -> Flask:
     if app.config.get("DOWNLOAD_FOLDER"):
         app.add_url_rule("/download/<path:filename>", view_func=download)
     if app.config.get("PROXIES", 1):
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1, x_prefix=1)
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=1, x_proto=1, x_host=1, x_prefix=1
+        )
     return app
 
 

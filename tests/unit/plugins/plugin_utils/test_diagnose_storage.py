@@ -10,6 +10,7 @@ from tests.unit import diagnosis
 
 MEDIA = "/var/www/gallery/media"
 STATIC = "/var/www/gallery/static"
+KEY = "UPLOAD_FOLDER of wsgi:app"
 FOLDER = "/opt/gallery/src/gallery/static"
 Answers = dict[str, t.Any]
 
@@ -37,13 +38,24 @@ def storage(path: str = MEDIA, **changes: t.Any) -> Answers:
 
 
 def tree(root: str, *names: str, **changes: t.Any) -> Answers:
-    directories = {name[: n + 1] for name in names for n, c in enumerate(name) if name[n + 1 : n + 2] == "/"}
-    entries = [{"path": f"{root}/{name}", "type": "file"} for name in names]
+    directories = {
+        name[: n + 1] for name in names for n, c in enumerate(name) if name[n + 1 : n + 2] == "/"
+    }
+    entries = [
+        {"path": f"{root}/{name}", "type": "file", "size": 10, "mtime": 100.0} for name in names
+    ]
     entries += [{"path": f"{root}/{name}", "type": "directory"} for name in sorted(directories)]
-    return {"path": root, "is_all": True, "files": len(names), "entries": entries, "links": [], **changes}
+    return {
+        "path": root,
+        "is_all": True,
+        "files": len(names),
+        "entries": entries,
+        "links": [],
+        **changes,
+    }
 
 
-def healthy(media: str = MEDIA, **more: t.Any) -> Answers:
+def healthy(media: str = MEDIA, /, **more: t.Any) -> Answers:
     """What a host answers of which nothing is to be told."""
     name = diagnosis.CANARY
     return {
@@ -104,10 +116,12 @@ def test_questions_have_ids_of_their_own_and_are_bounded() -> None:
     ],
 )
 def test_directory_of_uploads_that_loses_them(path: str, id: str) -> None:
-    assert found(healthy(path), **uploads(path)) == [(id, "UPLOAD_FOLDER")]
+    assert found(healthy(path), **uploads(path)) == [(id, path)]
 
 
-@pytest.mark.parametrize("path", ["/opt/gallery/media", "/opt/gallery/srcs", "/tmpfs/uploads", "/srv/current/uploads"])
+@pytest.mark.parametrize(
+    "path", ["/opt/gallery/media", "/opt/gallery/srcs", "/tmpfs/uploads", "/srv/current/uploads"]
+)
 def test_directory_of_uploads_beside_the_code(path: str) -> None:
     assert found(healthy(path), **uploads(path)) == []
 
@@ -119,7 +133,7 @@ def test_links_count_not_names() -> None:
     assert found(healthy(written, **{"core.upload.0.directory": linked}), **uploads(written)) == []
     inside = directory("/srv/uploads", realpath=written)
     answers = healthy("/srv/uploads", **{"core.upload.0.directory": inside})
-    assert found(answers, **uploads("/srv/uploads")) == [("media-in-release", "UPLOAD_FOLDER")]
+    assert found(answers, **uploads("/srv/uploads")) == [("media-in-release", "/srv/uploads")]
 
 
 def test_link_named_current() -> None:
@@ -128,7 +142,7 @@ def test_link_named_current() -> None:
     components = [{"path": "/srv/gallery/current", "link": "20261129"}]
     access = {"allowed": True, "blocked_by": None, "components": components}
     answers = healthy(path, **{"core.upload.0.directory": real, "core.upload.path": access})
-    assert found(answers, **uploads(path)) == [("media-in-release", "UPLOAD_FOLDER")]
+    assert found(answers, **uploads(path)) == [("media-in-release", path)]
 
 
 def test_mount_amid_the_code_stays() -> None:
@@ -140,7 +154,7 @@ def test_mount_amid_the_code_stays() -> None:
 def test_git_checkout() -> None:
     path = "/opt/gallery/uploads"
     git = {"storage.upload.0.git.0": {"exists": True}}
-    assert found(healthy(path, **git), **uploads(path)) == [("media-in-release", "UPLOAD_FOLDER")]
+    assert found(healthy(path, **git), **uploads(path)) == [("media-in-release", path)]
 
 
 def test_private_tmp_is_named() -> None:
@@ -162,7 +176,14 @@ def container(*mounts: Answers) -> Answers:
 
 
 def mount(target: str, **changes: t.Any) -> Answers:
-    return {"type": "bind", "source": MEDIA, "target": target, "name": None, "read_write": True, **changes}
+    return {
+        "type": "bind",
+        "source": MEDIA,
+        "target": target,
+        "name": None,
+        "read_write": True,
+        **changes,
+    }
 
 
 @pytest.mark.parametrize(
@@ -181,7 +202,10 @@ def test_uploads_in_a_container(mounts: list[Answers], expected: list[tuple[str,
         "storage.upload.0.view": storage("/app/media", mount_point="/app/media"),
         "storage.code.0": directory("/app/gallery"),
     }
-    assert found(healthy("/app/media", **inside), **container(*mounts), **uploads("/app/media")) == expected
+    assert (
+        found(healthy("/app/media", **inside), **container(*mounts), **uploads("/app/media"))
+        == expected
+    )
 
 
 # Relative
@@ -189,11 +213,14 @@ def test_uploads_in_a_container(mounts: list[Answers], expected: list[tuple[str,
 
 def test_relative_directory_is_the_only_cause() -> None:
     path = "/opt/gallery/src/uploads"
-    lost = {"core.media": diagnosis.response("/media/x", 404), "storage.served-canary": {"exists": False}}
+    lost = {
+        "core.media": diagnosis.response("/media/x", 404),
+        "storage.served-canary": {"exists": False},
+    }
     made = diagnosis.case(answers=healthy(path, **lost), **uploads("uploads"))
     one = diagnosis.found(made, _diagnose_storage)
     assert [(each.id, each.component, each.severity) for each in one] == [
-        ("upload-folder-relative", "UPLOAD_FOLDER", "error")
+        ("upload-folder-relative", KEY, "error")
     ]
     assert path in one[0].message and "/opt/gallery/src/gallery/uploads" in one[0].message
 
@@ -210,12 +237,15 @@ def test_relative_directory_that_is_the_same_by_chance() -> None:
 # Two directories
 
 
-APART = {"core.media": diagnosis.response("/media/x", 404), "storage.served-canary": {"exists": False}}
+APART = {
+    "core.media": diagnosis.response("/media/x", 404),
+    "storage.served-canary": {"exists": False},
+}
 
 
 def test_two_directories() -> None:
     other = "/var/www/gallery/uploads"
-    assert found(healthy(other, **APART), **uploads(other)) == [("upload-folder-mismatch", "UPLOAD_FOLDER")]
+    assert found(healthy(other, **APART), **uploads(other)) == [("upload-folder-mismatch", KEY)]
 
 
 def test_behaviour_wins_over_names() -> None:
@@ -239,13 +269,15 @@ def test_container_writes_to_another_directory() -> None:
     inside = {"storage.upload.0.view": storage("/app/media", mount_point="/app/media")}
     mounts = container(mount("/app/media", source="/srv/media"))
     answers = healthy("/app/media", **APART, **inside)
-    assert found(answers, **mounts, **uploads("/app/media")) == [("upload-folder-mismatch", "app")]
+    assert found(answers, **mounts, **uploads("/app/media")) == [
+        ("upload-folder-mismatch", "/srv/media")
+    ]
 
 
 def test_missing_directory_while_nginx_serves_another() -> None:
     gone = {"core.upload.0.directory": directory("/srv/typo", exists=False)}
     assert found(healthy("/srv/typo", **gone), **uploads("/srv/typo")) == [
-        ("upload-folder-mismatch", "UPLOAD_FOLDER")
+        ("upload-folder-mismatch", KEY)
     ]
 
 
@@ -264,7 +296,9 @@ GONE: Answers = {
 def test_media_is_missing() -> None:
     made = diagnosis.case(answers=healthy(**GONE))
     one = diagnosis.found(made, _diagnose_storage)
-    assert [(each.id, each.component, each.severity) for each in one] == [("media-missing", MEDIA, "error")]
+    assert [(each.id, each.component, each.severity) for each in one] == [
+        ("media-missing", MEDIA, "error")
+    ]
     assert "chmod 777" not in one[0].fix
 
 
@@ -280,12 +314,23 @@ def test_media_that_cannot_be_looked_for() -> None:
 
 
 def test_mount_is_missing_and_media_with_it() -> None:
-    entry = {"mount_point": "/var/www/gallery", "source": "LABEL=gallery", "fstype": "ext4", "options": []}
-    answers = healthy(**GONE, **{"storage.upload.0": storage(fstab=entry), "storage.location.0": storage(fstab=entry)})
+    entry = {
+        "mount_point": "/var/www/gallery",
+        "source": "LABEL=gallery",
+        "fstype": "ext4",
+        "options": [],
+    }
+    answers = healthy(
+        **GONE,
+        **{"storage.upload.0": storage(fstab=entry), "storage.location.0": storage(fstab=entry)},
+    )
     assert found(answers) == [("mount-missing", "/var/www/gallery")]
 
 
-@pytest.mark.parametrize(("point", "expected"), [("/", [("mount-missing", MEDIA)]), (MEDIA, [])])
+@pytest.mark.parametrize(
+    ("point", "expected"),
+    [("/", [("mount-missing", MEDIA)]), (MEDIA, []), (f"{MEDIA}/more", [])],
+)
 def test_unit_of_a_mount(point: str, expected: list[tuple[str, str]]) -> None:
     unit = {"path": "/etc/systemd/system/var-www-gallery-media.mount", "exists": True}
     made = {"storage.unit.0": unit, "storage.upload.0": storage(mount_point=point)}
@@ -333,8 +378,11 @@ def test_file_systems_without_a_count_of_inodes() -> None:
 # Static files
 
 
-def static(status: int = 404, **more: t.Any) -> Answers:
-    return healthy(**{"storage.core.static.0.missing": diagnosis.response("/static/css/site.css", status)}, **more)
+def static(status: int = 404, /, **more: t.Any) -> Answers:
+    return healthy(
+        **{"storage.core.static.0.missing": diagnosis.response("/static/css/site.css", status)},
+        **more,
+    )
 
 
 @pytest.mark.parametrize(
@@ -359,7 +407,9 @@ def test_file_that_is_not_published_and_yet_served() -> None:
     assert found(static(200, **{"core.location.0.tree": tree(STATIC, "logo.svg")})) == []
 
 
-@pytest.mark.parametrize("name", ["css/site.scss", "src/app.js", ".DS_Store", "app.js.map", "fonts/.keep/x"])
+@pytest.mark.parametrize(
+    "name", ["css/site.scss", "src/app.js", ".DS_Store", "app.js.map", "fonts/.keep/x"]
+)
 def test_what_need_not_be_published(name: str) -> None:
     answers = static(**{"core.static.0.tree": tree(FOLDER, "css/site.css", "logo.svg", name)})
     assert found(answers) == []
@@ -393,6 +443,60 @@ def test_directory_amid_the_code_that_never_was_is_a_matter_of_the_alias() -> No
 
 
 def test_missing_file_is_asked_for() -> None:
-    made: Case = diagnosis.case(answers=healthy(**{"core.location.0.tree": tree(STATIC, "logo.svg")}))
+    made: Case = diagnosis.case(
+        answers=healthy(**{"core.location.0.tree": tree(STATIC, "logo.svg")})
+    )
     asked = {question["id"]: question for question in _diagnose_storage.questions(made)}
     assert asked["storage.core.static.0.missing"]["target"] == "/static/css/site.css"
+
+
+@pytest.mark.parametrize(
+    ("size", "mtime", "sha256", "expected"),
+    [
+        (9, 99.0, "old", [("static-missing", f"{STATIC}/css/site.css")]),
+        (9, 101.0, "minified", []),
+        (9, 99.0, "new", []),
+        (10, 99.0, "old", []),
+    ],
+)
+def test_files_of_an_earlier_release(size: int, mtime: float, sha256: str, expected: t.Any) -> None:
+    served = tree(STATIC, "css/site.css", "logo.svg")
+    served["entries"][0].update(size=size, mtime=mtime)
+    answers = healthy(
+        **{
+            "core.location.0.tree": served,
+            "storage.core.static.0.outdated": diagnosis.response(
+                "/static/css/site.css", 200, sha256=sha256
+            ),
+            "storage.core.static.0.source": {"path": f"{FOLDER}/css/site.css", "sha256": "new"},
+        }
+    )
+    assert found(answers) == expected
+
+
+def test_file_of_an_earlier_release_is_asked_for() -> None:
+    served = tree(STATIC, "css/site.css", "logo.svg")
+    served["entries"][1].update(size=9, mtime=99.0)
+    made = diagnosis.case(answers=healthy(**{"core.location.0.tree": served}))
+    asked = {question["id"]: question for question in _diagnose_storage.questions(made)}
+    assert asked["storage.core.static.0.outdated"]["target"] == "/static/logo.svg"
+    assert asked["storage.core.static.0.source"]["path"] == f"{FOLDER}/logo.svg"
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "expected"),
+    [
+        ("volume", ["css/site.css", "logo.svg", "new.css"], [("volume-hides-static", FOLDER)]),
+        ("volume", ["css/site.css", "logo.svg"], []),
+        ("bind", ["css/site.css", "logo.svg", "new.css"], []),
+    ],
+)
+def test_volume_over_static_files_of_the_image(
+    kind: str, names: list[str], expected: t.Any
+) -> None:
+    mounts = [mount(MEDIA), mount(FOLDER, type=kind, name="static", source="/volumes/static")]
+    answers = healthy(**{"storage.core.static.0.image": tree(FOLDER, *names)})
+    assert found(answers, **container(*mounts)) == expected
+    asked = list(_diagnose_storage.questions(diagnosis.case(answers=answers, **container(*mounts))))
+    beneath = [question for question in asked if question.get("beneath_mounts")]
+    assert bool(beneath) == (kind == "volume")

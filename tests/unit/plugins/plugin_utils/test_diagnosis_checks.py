@@ -26,3 +26,10 @@ def test_each_finding_fails_one_check() -> None:
 def test_the_ids_of_checks_differ() -> None:
     ids = [check.id for check in _diagnosis_checks.CHECKS]
     assert len(ids) == len(set(ids))
+
+
+def test_the_documentation_has_each_finding() -> None:
+    text = (Path(__file__).resolve().parents[4] / "docs/findings.md").read_text(encoding="utf-8")
+    rows = "\n".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
+    ids = {found for check in _diagnosis_checks.CHECKS for found in check.findings}
+    assert set(re.findall(r"`([a-z0-9-]+)`", rows)) == ids
