@@ -166,6 +166,11 @@ routes:
       type: list
       elements: dict
       sample: []
+    header_doubts:
+      description: Directives of other modules, such as C(more_set_headers), that change headers in ways that RV(routes[].headers) does not show.
+      type: list
+      elements: dict
+      sample: []
     steps:
       description: How it comes to that, in words.
       type: list

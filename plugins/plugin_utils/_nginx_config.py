@@ -395,6 +395,6 @@ def _upstream_addresses(block: Block) -> list[str]:
 def address_of(value: str, default_port: int = 80) -> str:
     """Return ``host:port``, or ``unix:`` and the path, of what a server of an upstream is written as."""
     if value.startswith("unix:"):
-        return value
+        return "unix:" + re.sub("/+", "/", value.removeprefix("unix:"))
     host, port = _address(value, default_port)
     return f"[{host}]:{port}" if ":" in host else f"{host or '127.0.0.1'}:{port}"

@@ -44,6 +44,9 @@ _HARMLESS = re.compile(
     r"|(?:header_filter|body_filter|log|balancer)_by_lua\w*|lua_\w+|js_(?:import|var|set|path)|testcookie\w*"
     r"|opentelemetry\w*|otel\w*|opentracing\w*|track_\w+|concat\w*|substitutions\w*|subs_\w+|dav_ext\w*|status_zone"
 )
+_CHANGES_HEADERS = re.compile(
+    r"more_(?:set|clear)_headers|header_filter_by_lua\w*|js_header_filter"
+)
 _METHOD = re.compile(r"[A-Z_-]+")
 _REDIRECT_STATUS = (301, 302, 303, 307, 308)
 # ngx_http_error_pages[] has a text for these.
@@ -69,6 +72,7 @@ class Route:
     :ivar client_max_body_size: bytes, 0 for no limit.
     :ivar level: the innermost block whose settings count: the location, or an ``if`` in it.
     :ivar guards: directives that decide whether the visitor may (``auth_basic``, ``auth_request``).
+    :ivar header_doubts: directives of other modules that change headers in ways not known here.
     :ivar redirect_to: the ``Location`` header.
     :ivar error_page: the ``error_page`` that sent the request on, if one did.
     :ivar reason: why the kind is ``unknown``.
@@ -92,6 +96,7 @@ class Route:
     reason: str = ""
     level: _nginx_config.Block | None = None
     guards: list[_nginx_config.Directive] = dataclasses.field(default_factory=list)
+    header_doubts: list[_nginx_config.Directive] = dataclasses.field(default_factory=list)
     redirect_to: str | None = None
     error_page: _nginx_config.Directive | None = None
 
@@ -202,7 +207,8 @@ def route(
     :param client: whom ``allow`` and ``deny`` see.
     :param headers: other headers of the request, by their names.
     :param body_bytes: the body's announced length.
-    :param authorized: take the visitor for one whom ``auth_basic`` and ``auth_request`` let pass.
+    :param authorized: take the visitor for one whom ``auth_basic`` and ``auth_request`` let pass, with a
+        link that ``secure_link`` accepts.
     """
     listen = server.listens[0]
     tls = listen.tls if port is None else any(one.tls for one in server.listens if one.port == port)
@@ -285,6 +291,11 @@ class _Router(_nginx_script.Request):
         if self.uri != parsed.unparsed.partition("?")[0]:
             self.say(f"the URI is {self.uri}, decoded and normalised")
         self._begin()
+
+    def _variable_secure_link(self) -> str:
+        if self._authorized:
+            return "1"
+        raise _nginx_script.Unknown("$secure_link depends on a secret")
 
     # Phases
 
@@ -766,6 +777,12 @@ class _Router(_nginx_script.Request):
         self._route.uri = _nginx_uri.to_text(self.uri)
         self._route.locations = self._chain()
         self._route.client_max_body_size = self._body_limit()
+        self._route.header_doubts = [
+            directive
+            for block in self.level.ancestors()
+            for directive in block.directives
+            if _CHANGES_HEADERS.fullmatch(directive.name)
+        ]
 
     def _finish(self, kind: Kind, status: int | None) -> t.NoReturn:
         final = self._error_status or status
@@ -800,12 +817,13 @@ def _upstream_target(
     """As ngx_http_proxy_pass() and ngx_http_proxy_create_request()."""
     written = _nginx_uri.to_bytes(directive.args[0])
     value = request.expand(written)
-    has_scheme = re.match(r"(\w+)://", value)
+    # uwsgi_pass takes unix:///run/app.sock, too.
+    has_scheme = None if value.startswith("unix:") else re.match(r"(\w+)://", value)
     rest = value[has_scheme.end() :] if has_scheme else value
     default_port = 443 if has_scheme and has_scheme[1] in ("https", "grpcs") else 80
     if rest.startswith("unix:"):
         address, _colon, uri = rest.removeprefix("unix:").partition(":")
-        addresses = [f"unix:{_nginx_uri.to_text(address)}"]
+        addresses = [_nginx_config.address_of(f"unix:{_nginx_uri.to_text(address)}")]
     else:
         name, slash, tail = rest.partition("/")
         uri = slash + tail

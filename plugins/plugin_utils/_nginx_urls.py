@@ -147,6 +147,9 @@ def _shown(route: _nginx_routes.Route) -> dict[str, t.Any]:
         "client_max_body_size_bytes": route.client_max_body_size,
         "internal": route.internal,
         "guards": [{"directive": str(one), "defined_at": one.component} for one in route.guards],
+        "header_doubts": [
+            {"directive": one.name, "defined_at": one.component} for one in route.header_doubts
+        ],
         "steps": route.steps,
         "reason": route.reason,
     }

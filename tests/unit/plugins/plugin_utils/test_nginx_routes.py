@@ -80,6 +80,17 @@ def test_who_may_see_it_is_said_and_can_be_taken_for_granted() -> None:
     assert route('auth_basic "x"; location / { auth_basic off; }', "/a.css").status == 200
 
 
+def test_a_signed_link_is_not_judged_but_can_be_taken_for_good() -> None:
+    server = 'location / { secure_link $arg_s; if ($secure_link != "1") { return 403; } }'
+    assert "secret" in route(server, "/a.css").reason
+    assert route(server, "/a.css", authorized=True).kind == "file"
+
+
+def test_headers_that_others_change_are_doubtful() -> None:
+    found = route("location / { more_set_headers 'X: 1'; }", "/a.css", "more_clear_headers Y;")
+    assert [one.name for one in found.header_doubts] == ["more_set_headers", "more_clear_headers"]
+
+
 def test_without_a_file_of_passwords_everybody_passes() -> None:
     config = config_of('auth_basic "x"; server { root /srv; }')
     found = _nginx_routes.route(config, config.servers[0], "/a.css", exists=TREE.get)
@@ -154,6 +165,7 @@ UPSTREAMS = "upstream app { server unix:/run/a.sock; server 10.0.0.1:81 backup; 
         ("proxy_pass https://other;", "other:443", "/x/%20y?a=b"),
         ("proxy_pass http://unix:/run/b.sock:/u;", "unix:/run/b.sock", "/u%20y?a=b"),
         ("uwsgi_pass app;", "unix:/run/a.sock", "/x/%20y?a=b"),
+        ("uwsgi_pass unix:///run/b.sock;", "unix:/run/b.sock", "/x/%20y?a=b"),
         ("uwsgi_pass unix:/run/b.sock;", "unix:/run/b.sock", "/x/%20y?a=b"),
         ("fastcgi_pass 127.0.0.1:9000;", "127.0.0.1:9000", "/x/%20y?a=b"),
         ("grpc_pass grpc://127.0.0.1:50051;", "127.0.0.1:50051", "/x/%20y?a=b"),
