@@ -557,8 +557,10 @@ def _judge_dropped(case: Case, findings: Findings) -> None:
         if level is not None:
             _note_dropped(page, level, OF_PAGES, lost)
     for outer, places in lost.items():
+        places.sort(key=lambda one: (one[0].file, one[0].line))
         first, names, _shown = places[0]
-        others = sorted({line.component for line, _names, _unused in places} - {first.component})
+        others = dict.fromkeys(line.component for line, _names, _text in places)
+        others.pop(first.component)
         findings.add(
             Finding(
                 "headers-dropped",
@@ -672,8 +674,8 @@ def _judge_types(case: Case, findings: Findings) -> None:
                     "mime-type-missing",
                     severity,
                     component,
-                    f"this table has no {', '.join(suffixes)}, so that such files come as a type that browsers do not "
-                    "use for them",
+                    f"Nginx's table of types has no {', '.join(suffixes)}, so that such files come as a type that browsers "
+                    "do not use for them",
                     lines,
                     f"Write types {{ {table} }} at http level, such as in /etc/nginx/conf.d/types.conf, and reload Nginx.",
                 )
@@ -688,7 +690,9 @@ def _types_component(case: Case, level: _nginx_config.Block, suffix: str) -> str
     lines = table.own("types")
     if table is not http and _has(http.own("types"), suffix):
         return f"replaced {lines[-1].component}"
-    return (http.own("types") or [http.directive])[0].component
+    # Without the usual ones, it is the list itself that is not included.
+    is_there = _has(http.own("types"), ".css") or _has(http.own("types"), ".html")
+    return (http.own("types") if is_there else [http.directive])[0].component
 
 
 def _has(tables: t.Iterable[_nginx_config.Directive], suffix: str) -> bool:

@@ -24,6 +24,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _nginx_config,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._diagnosis_case import (
+    CANARY,
     Case,
     FilesLocation,
     Response,
@@ -44,14 +45,14 @@ SCHEME_HEADERS = ("x-forwarded-proto", "x-forwarded-protocol", "x-forwarded-ssl"
 SCHEME_VALUES = ("$scheme", "https", "on", "$https")
 ABSENT = "flask-verify-absent-5b0c"
 SAMPLES_LIMIT = 4
-# Methods of ngx_http_dav_module, each with a request that it answers in a way of its own and that does
-# nothing: src/http/modules/ngx_http_dav_module.c
-DAV_PROOFS = {
-    "PUT": ("PUT", f"{ABSENT}/", 409),
-    "DELETE": ("DELETE", ABSENT, 404),
-    "MKCOL": ("MKCOL", ABSENT, 409),
-    "COPY": ("COPY", ABSENT, 400),
-    "MOVE": ("MOVE", ABSENT, 400),
+# Methods of ngx_http_dav_module, each with what it refuses before it does anything: a body, part of a file.
+# What else serves files answers 405. src/http/modules/ngx_http_dav_module.c
+DAV_PROOFS: dict[str, tuple[dict[str, t.Any], int]] = {
+    "DELETE": ({"body_bytes": 1}, 415),
+    "MKCOL": ({"body_bytes": 1}, 415),
+    "COPY": ({"body_bytes": 1}, 415),
+    "MOVE": ({"body_bytes": 1}, 415),
+    "PUT": ({"body_bytes": 0, "headers": {"Content-Range": "bytes 0-0/1"}}, 501),
 }
 
 
@@ -89,8 +90,10 @@ def questions(case: Case) -> t.Iterator[dict[str, t.Any]]:
     for key, _endpoint, _name, target in _accel_pages(case):
         yield case.request(key, target, method="HEAD")
     for key, _line, each, method in _dav(case):
-        verb, name, _status = DAV_PROOFS[method]
-        yield case.request(key, slashed(each.url) + name, method=verb, body_bytes=0)
+        # Of files that are there try_files lets through no others: one of ours.
+        is_own = each is case.media_location and case.upload is not None
+        name = f"{{canary:{CANARY}}}" if is_own else ABSENT
+        yield case.request(key, slashed(each.url) + name, method=method, **DAV_PROOFS[method][0])
 
 
 def judge(case: Case, findings: Findings) -> None:
@@ -199,11 +202,11 @@ def _judge_prefix(case: Case, findings: Findings) -> None:
     if any(path == prefix or path.startswith(prefix + "/") for path in paths):
         return
     bare = [path for path in paths if _is_of_app(case, path)]
-    is_unknown = not mounting.is_stripped and not mounting.script_name
-    if not bare and not (is_unknown and page.status == 404 and page.by_app):
-        # Nothing to be seen; what the app says of itself is certain for each link that it makes.
-        if told or mounting.heeds is None or (page.status or 0) >= 400:
-            return
+    is_unknown = not mounting.is_stripped and not mounting.script_name and page.status == 404
+    is_certain = not told and mounting.heeds is not None and (page.status or 0) < 400
+    # Where no link is to be seen, what the app says of itself holds for each that it makes.
+    if not bare and not (is_unknown and page.by_app) and not is_certain:
+        return
     if not mounting.is_stripped and mounting.script_name:
         return
     component, message, fix = _lost(case, mounting)
@@ -258,8 +261,10 @@ def _lost(case: Case, mounting: Mounting) -> tuple[str, str, str]:
         return (
             way.directive.component,
             f"the app is asked for paths with {prefix}, which it knows nothing of: SCRIPT_NAME is not set",
-            f"Write proxy_pass {_without_uri(way)}/; here and proxy_set_header X-Forwarded-Prefix {prefix};, with {PROXY_FIX} "
-            f"in the app; or start the app's server with SCRIPT_NAME={prefix} in its environment.",
+            (
+                f"Write proxy_pass {_without_uri(way)}/; here and proxy_set_header X-Forwarded-Prefix {prefix};, with {PROXY_FIX} "
+                f"in the app; or start the app's server with SCRIPT_NAME={prefix} in its environment."
+            ),
         )
     if not mounting.forwarded:
         return (
@@ -353,18 +358,24 @@ def _scheme_fault(
         return (
             location.component,
             "Nginx does not tell the app the visitor's scheme",
-            "Write proxy_set_header X-Forwarded-Proto $scheme; into this location (with the other headers: a location that "
-            "sets one inherits none), and reload Nginx.",
+            (
+                "Write proxy_set_header X-Forwarded-Proto $scheme; into this location (with the other headers: a location that "
+                "sets one inherits none), and reload Nginx."
+            ),
         )
     container = (case.container or {}).get("name")
     process = case.process or {}
     if container and process.get("server") == "gunicorn":
         return (
             str(container),
-            "Gunicorn does not trust the scheme that Nginx tells it: in a container, Nginx comes from the engine's bridge, "
-            "and it trusts 127.0.0.1 alone",
-            "Start Gunicorn with --forwarded-allow-ips and the bridge's address (docker network inspect), or wrap the "
-            f"app: {PROXY_FIX} ({PROXY_FIX_DOC}). Publish the port on 127.0.0.1 only.",
+            (
+                "Gunicorn does not trust the scheme that Nginx tells it: in a container, Nginx comes from the engine's bridge, "
+                "and it trusts 127.0.0.1 alone"
+            ),
+            (
+                "Start Gunicorn with --forwarded-allow-ips and the bridge's address (docker network inspect), or wrap the "
+                f"app: {PROXY_FIX} ({PROXY_FIX_DOC}). Publish the port on 127.0.0.1 only."
+            ),
         )
     return (
         str(process.get("callable") or case.name),
@@ -563,8 +574,8 @@ def _dav(case: Case) -> list[tuple[str, _nginx_config.Directive, FilesLocation, 
 
 def _judge_dav(case: Case, findings: Findings) -> None:
     for key, line, each, method in _dav(case):
-        response, status = case.response(key), DAV_PROOFS[method][2]
-        if response is None or response.status != status or not response.is_page_of_nginx:
+        response, status = case.response(key), DAV_PROOFS[method][1]
+        if response is None or response.status != status:
             continue
         findings.add(
             Finding(
@@ -572,7 +583,7 @@ def _judge_dav(case: Case, findings: Findings) -> None:
                 "error",
                 line.component,
                 f"visitors can write and delete below {each.url} by {' '.join(line.args)}, past the app",
-                f"{response}, which is this module's answer; without it, it would be 405",
+                f"{response}: only the module that {method} is for says so; it would be 405 else",
                 "Take this line out, and reload Nginx: the app alone writes uploads.",
             )
         )
