@@ -55,6 +55,13 @@ class Delivery:
     sample: str
 
     @property
+    def source(self) -> str:
+        """The key of the question that tells its content."""
+        if self.key == "core.media":
+            return _diagnosis_case.CANARY
+        return f"{self.key}.source" if self.is_static else f"{self.key}.canary"
+
+    @property
     def target(self) -> str:
         return self.url + _diagnosis_case.quoted(self.sample)
 
@@ -84,14 +91,13 @@ def targets(case: Case) -> list[str]:
 
 
 def is_delivered(case: Case, delivery: Delivery) -> bool | None:
-    """Return whether the file itself came, by whomever; ``None`` if nobody could ask."""
+    """Return whether Nginx has sent the file itself; ``None`` if nobody could ask."""
     response = case.response(delivery.key)
     if response is None or response.status is None:
         return None
-    if response.status != 200:
+    if response.status != 200 or response.by_app:
         return False
-    key = f"{delivery.key}.source" if delivery.is_static else _diagnosis_case.CANARY
-    wanted = (case.answer(key) or {}).get("sha256")
+    wanted = (case.answer(delivery.source) or {}).get("sha256")
     # Only the begin of a large file is read.
     is_compared = wanted is not None and response.answer.get("is_all", True)
     return response.sha256 == wanted if is_compared else True

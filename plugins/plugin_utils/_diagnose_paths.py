@@ -80,10 +80,11 @@ def _meant(case: Case) -> t.Iterator[str]:
         if folder is not None:
             yield posixpath.join(folder, delivery.sample)
         served = _served(delivery, route)
-        for other in (
-            _alike(case, ground, delivery, served) if served and delivery.is_static else ()
-        ):
-            yield posixpath.join(other, delivery.sample)
+        # Most hosts have it where it is looked for, and these would be many.
+        is_there = served and ground.type(posixpath.join(served, delivery.sample)) is not None
+        if served and not is_there and delivery.is_static:
+            for other in _alike(case, ground, delivery, served):
+                yield posixpath.join(other, delivery.sample)
     if case.media_url and case.upload:
         canary = f"{{canary:{_diagnosis_case.CANARY}}}"
         directive = _deliveries.directive_of(_last(case.route(case.media_url + "x")), case)
@@ -267,8 +268,10 @@ def _right_place(
     """
     folder = case.on_host(delivery.folder)
     if not delivery.is_static:
-        # Both there, and each with something in it, are two that disagree.
-        return folder if ground.is_missing(served) and folder != served else None
+        # Both there, and each with something in it, are two that disagree. A container's Nginx has
+        # names of its own for all.
+        is_wrong = ground.is_missing(served) and folder != served
+        return folder if is_wrong and not case.nginx.get("container") else None
     if _has_some(case, ground, delivery, served):
         return None
     candidates = [folder] if folder and _shared(folder, served) >= SHARED else []

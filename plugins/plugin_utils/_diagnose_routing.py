@@ -46,25 +46,38 @@ def questions(case: Case) -> t.Iterator[Question]:
     """Ask for files that another location than their prefix's takes, and for views below a prefix."""
     if case.server is None:
         return
-    taken = list(_taken(case))
+    taken = [*_unasked(case), *_taken(case)]
     yield from _deliveries.file_questions(
         case, "routing", [*_deliveries.targets(case), *(each.target for each in taken)]
     )
+    view = case.nginx_view if case.app is None else case.app_view
     for each in taken:
         if each.is_static:
             yield case.request(each.key, each.target)
             path = posixpath.join(each.folder, each.sample)
-            source = {"path": path, "hash": True, **case.app_view}
-            yield {"kind": "files", "id": f"{each.key}.source", **source}
+            source = {"path": path, "hash": True, **view}
+            yield {"kind": "files", "id": each.source, **source}
         elif case.process:
             who = {**case.app_user, **case.app_view}
             suffix = posixpath.splitext(each.sample)[1]
             canary = {"directory": each.folder, "suffix": suffix, **who}
-            yield {"kind": "canaries", "id": f"{each.key}.canary", **canary}
-            yield case.request(each.key, f"{each.url}{{canary:{each.key}.canary}}")
+            yield {"kind": "canaries", "id": each.source, **canary}
+            yield case.request(each.key, f"{each.url}{{canary:{each.source}}}")
     for number, (_rule, target, _each) in enumerate(_swallowed(case)):
         # Flask answers OPTIONS by itself, so no view is run; files know nothing of it.
         yield case.request(f"routing.endpoint.{number}", target, method="OPTIONS")
+
+
+def _unasked(case: Case) -> t.Iterator[Delivery]:
+    """Yield a file of each prefix that Nginx serves, where no app says which are its own."""
+    ground = _deliveries.Ground(case)
+    for number, each in enumerate(case.files_locations if case.app is None else []):
+        names = ground.names(f"core.location.{number}.tree")
+        shown = _deliveries.one_of_each_suffix(names, _deliveries.LOADED)
+        if shown and not each.location.effective("internal"):
+            url = _diagnosis_case.slashed(each.url)
+            key = f"routing.location.{number}"
+            yield Delivery(key, True, "", url, each.directory, shown[0])
 
 
 def _taken(case: Case) -> t.Iterator[Delivery]:
@@ -75,6 +88,9 @@ def _taken(case: Case) -> t.Iterator[Delivery]:
             # There is none yet when this is asked.
             continue
         names = ground.names(f"{delivery.key}.tree")
+        yield from _taken_from(case, delivery, names, _deliveries.LOADED)
+    for delivery in _unasked(case):
+        names = ground.names(f"core.location.{delivery.key.rpartition('.')[2]}.tree")
         yield from _taken_from(case, delivery, names, _deliveries.LOADED)
     if case.media_url and case.upload:
         upload, names = case.upload, [f"x{suffix}" for suffix in _deliveries.UPLOADED]
@@ -108,27 +124,10 @@ def judge(case: Case, findings: Findings) -> None:
     _judge_shadowed_mounts(case, findings)
     for delivery in _deliveries.deliveries(case):
         _judge_delivery(case, findings, ground, delivery)
-    for taken in _taken(case):
-        key = f"{taken.key}.canary"
-        if not taken.is_static and not (case.answer(key) or {}).get("written"):
-            continue
-        response = case.response(taken.key)
-        if response is not None and not _is_right(case, taken, response):
+    for taken in (*_unasked(case), *_taken(case)):
+        if taken.is_static or (case.answer(taken.source) or {}).get("written"):
             _judge_delivery(case, findings, ground, taken)
     _judge_endpoints(case, findings)
-
-
-def _is_right(case: Case, delivery: Delivery, response: Response) -> bool:
-    """Return whether Nginx has sent the very file."""
-    if response.status != 200 or response.by_app:
-        return False
-    is_canary = delivery.key.startswith("routing.") and not delivery.is_static
-    key = f"{delivery.key}.{'canary' if is_canary else 'source'}"
-    if delivery.key == "core.media":
-        key = _diagnosis_case.CANARY
-    wanted = (case.answer(key) or {}).get("sha256")
-    is_whole = response.answer.get("is_all", True)
-    return wanted is None or not is_whole or response.sha256 == wanted
 
 
 def _judge_shadowed_mounts(case: Case, findings: Findings) -> None:
@@ -152,7 +151,7 @@ def _judge_delivery(
     case: Case, findings: Findings, ground: _deliveries.Ground, delivery: Delivery
 ) -> None:
     response = case.response(delivery.key)
-    if response is None or response.status is None or _is_right(case, delivery, response):
+    if response is None or _deliveries.is_delivered(case, delivery) is not False:
         return
     target = str(response.request["target"])
     wanted, route = case.route(target), ground.route(target)

@@ -181,6 +181,15 @@ def test_a_way_up_that_nobody_could_try_is_told_by_its_rule() -> None:
     assert finding[0] == "alias-traversal"
 
 
+def test_a_wrong_path_is_the_cause_where_the_app_answers_instead() -> None:
+    changed = conf(
+        (STATIC, "location ^~ /static/ {\n alias /var/www/galery/static/;\ntry_files $uri @app;"),
+        (APP, "location @app { proxy_pass http://unix:/run/gallery/gallery.sock; }\n" + APP),
+    )
+    expected = ("alias-wrong-path", "error", "alias /var/www/galery/static/;")
+    assert found(Host(changed, FILES)) == [expected]
+
+
 def test_what_was_not_collected_is_no_wrong_path() -> None:
     files = {
         path: text for path, text in FILES.items() if not path.startswith("/var/www/gallery/s")
@@ -281,6 +290,18 @@ def test_a_location_at_fault_is_named(
     # What the docroot of all has is none of the app's.
     told = found(Host(conf(*changes), {**FILES, "/var/www/html/index.html": "Welcome"}))
     assert told == [expected]
+
+
+def test_a_location_at_fault_is_named_without_the_app_too() -> None:
+    taken = "location ~ [.]css$ { root /var/www/html; }"
+    changed = conf(
+        (STATIC, "location /static/ {\n alias /var/www/gallery/static/;"),
+        (APP, f"{taken}\n{APP}"),
+    )
+    for text, expected in ((changed, [("location-shadowed", "error", taken)]), (conf(), [])):
+        host = Host(text, FILES)
+        host.case.app = None
+        assert found(host) == expected
 
 
 def test_uploads_that_the_app_sends_come_from_the_app() -> None:
