@@ -228,7 +228,8 @@ def _lacked_group(case: Case, stop: Stop) -> int | None:
 
 def _urls_below(case: Case, component: str) -> t.Iterator[str]:
     for each in case.files_locations:
-        if below(component, each.directory):
+        # Behind a link it has another name.
+        if below(component, each.directory) or below(component, _root(case, each)):
             yield each.url
 
 

@@ -419,6 +419,19 @@ def test_static_files_that_those_can_write_who_only_read_them(key: str, id: str)
     ]
 
 
+def test_what_nobody_is_served_is_not_told_of_as_writable() -> None:
+    closed = stop("/opt/releases/1", "not-traversable", "0700", 999, 0)
+    linked = {"path": STATIC, "exists": True, "realpath": "/opt/releases/1/static"}
+    answers = healthy(
+        **{
+            "core.location.0.directory": linked,
+            "permissions.location.0": access(STATIC, closed),
+            "permissions.location.0.app": access(STATIC, granted=["write"]),
+        }
+    )
+    assert found(answers) == [("not-traversable", "/opt/releases/1")]
+
+
 def test_root_can_write_everything() -> None:
     answers = healthy(**{"permissions.location.0.app": access(STATIC, granted=["write"])})
     assert found(answers, process={"uid": 0, "user": "root"}) == []
