@@ -355,6 +355,9 @@ def test_suspects_are_asked_for_and_their_answer_wins() -> None:
     assert asked == ["/media/a.png"]
     sent = diagnosis.response("/media/a.png", 200, ("ETag", '"6b0bee9d-1e"'))
     assert found({**answers, "permissions.suspect.0": sent}) == []
+    # Of another file it says nothing.
+    answers["core.media.path"] = access(MEDIA, samples=samples(file("d.png")))
+    assert found({**answers, "permissions.suspect.0": sent}) == [("not-readable", f"{MEDIA}/d.png")]
 
 
 # Too much
