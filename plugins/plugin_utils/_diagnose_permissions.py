@@ -228,7 +228,8 @@ def _lacked_group(case: Case, stop: Stop) -> int | None:
 
 def _urls_below(case: Case, component: str) -> t.Iterator[str]:
     for each in case.files_locations:
-        if below(component, each.directory):
+        # Behind a link it has another name.
+        if below(component, each.directory) or below(component, _root(case, each)):
             yield each.url
 
 
@@ -494,7 +495,7 @@ def _judge_samples(
     case: Case, n: int, location: FilesLocation, umask: int, findings: Findings
 ) -> None:
     answer = _access(case, n, location)
-    if not answer or not answer["allowed"] or _is_contradicted(case, location):
+    if not answer or not answer["allowed"]:
         return
     samples = answer.get("samples") or {}
     is_media = location is case.media_location
@@ -502,7 +503,7 @@ def _judge_samples(
     for sample in samples.get("unreadable") or []:
         is_of_umask = is_media and umask and _is_by_umask(case, sample, umask)
         is_told = sample["reason"] in OF_OTHERS or _told(findings, sample["component"])
-        if not is_of_umask and not is_told:
+        if not is_of_umask and not is_told and not _is_sent(case, sample):
             by_id.setdefault(_id_of_sample(case, sample, is_media), []).append(sample)
     for finding, wrong in by_id.items():
         is_whole = len(wrong) == len(samples["unreadable"])
@@ -590,13 +591,13 @@ def _suspects(case: Case) -> list[str]:
     return found[:3]
 
 
-def _is_contradicted(case: Case, location: FilesLocation) -> bool:
-    """Whether Nginx sent what it should not be able to read."""
-    if location is not case.media_location:
-        return False
-    asked = [case.response(f"permissions.suspect.{n}") for n in range(3)]
-    given = [response for response in asked if response]
-    return bool(given) and all(response.status == 200 and response.by_nginx for response in given)
+def _is_sent(case: Case, sample: Answer) -> bool:
+    """Whether Nginx sent what it should not be able to read: behaviour wins."""
+    for n, path in enumerate(_suspects(case)):
+        response = case.response(f"permissions.suspect.{n}")
+        if path == sample["path"] and response:
+            return response.status == 200 and response.by_nginx
+    return False
 
 
 def _proof_of_sample(case: Case, sample: Answer) -> str:
