@@ -121,15 +121,9 @@ def judge(case: Case, findings: Findings) -> None:
     _judge_types(case, findings)
     if not findings.of("nginx-not-serving"):
         types = [found.component for found in findings.of("config-type")]
-        if setting(case, "MAX_CONTENT_LENGTH") not in types:
+        if case.config_key("MAX_CONTENT_LENGTH") not in types:
             _judge_limits(case, findings)
         _judge_temp(case, findings)
-
-
-def setting(case: Case, key: str) -> str:
-    """Return the component that a key of the app's config is."""
-    name = (case.process or {}).get("callable")
-    return f"{key} of {name}" if name else key
 
 
 # The types of the app's config
@@ -153,7 +147,7 @@ def _judge_types(case: Case, findings: Findings) -> None:
             Finding(
                 "config-type",
                 "error",
-                setting(case, key),
+                case.config_key(key),
                 f"{key} is {value!r}, of Python's type {kind}, where {wanted} is needed: "
                 + _consequence(key, wanted),
                 f"app.config[{key!r}] is {value!r} ({kind})",
@@ -437,7 +431,7 @@ def _find_unlimited(
         Finding(
             "body-limit-app",
             "warning",
-            setting(case, "MAX_CONTENT_LENGTH"),
+            case.config_key("MAX_CONTENT_LENGTH"),
             f"nobody limits an upload: the app has no MAX_CONTENT_LENGTH, and Nginx's {written} at "
             f"{way.target}; one visitor can fill the disk",
             f"{response}, announced as {size} bytes: Nginx asks for them",
@@ -453,7 +447,7 @@ def _find_tiny(case: Case, findings: Findings, limit: int) -> None:
         Finding(
             "body-limit-app",
             "error",
-            setting(case, "MAX_CONTENT_LENGTH"),
+            case.config_key("MAX_CONTENT_LENGTH"),
             f"the app takes bodies of {limit} bytes: no form with a file in it is as small, so it refuses every "
             "upload; the number is one of bytes, without a unit",
             f"app.config['MAX_CONTENT_LENGTH'] is {limit}",

@@ -20,7 +20,6 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
-    _diagnose_limits,
     _diagnosis_sites,
     _nginx_config,
 )
@@ -417,7 +416,7 @@ def _judge_sendfile(case: Case, findings: Findings) -> None:
     if not leaked or response.first("X-Accel-Redirect"):
         return
     written = ((case.app or {}).get("config_types") or {}).get("USE_X_SENDFILE")
-    component = _diagnose_limits.setting(case, "USE_X_SENDFILE")
+    component = case.config_key("USE_X_SENDFILE")
     if written == "str" and any(one.component == component for one in findings.of("config-type")):
         return
     findings.add(
