@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Says of each URL which server block, location, file or upstream answers, with which status and headers, by Nginx's own rules.
   - Makes no request. The control node reads the configuration; the host is asked only what is there, as Nginx's user and in Nginx's view.
-  - Where the answer depends on what a configuration does not tell (Lua, C(auth_request), a variable of a client's), RV(routes[].kind) is V(unknown), and RV(routes[].reason) says why. Nothing is guessed.
+  - Where the answer depends on what a configuration does not tell (Lua, C(auth_request), a variable of a client's), RV(routes[].kind) is V(unknown),
+    and RV(routes[].reason) says why. Nothing is guessed.
   - The control node's Python needs C(crossplane).
 attributes:
   check_mode:

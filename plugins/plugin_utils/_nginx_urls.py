@@ -77,20 +77,27 @@ def routes(
     """
     known: dict[str, str | None] = {}
     for _number in range(ROUNDS):
-        wanted: dict[str, None] = {}
-
-        def exists(path: str, wanted: dict[str, None] = wanted) -> str | None:
-            if path not in known:
-                wanted[path] = None
-            return known.get(path)
-
-        answers = [_answer(config, one, address, exists) for one in questions]
-        if not wanted:
+        wanted = _Wanted(known)
+        answers = [_answer(config, one, address, wanted.exists) for one in questions]
+        if not wanted.paths:
             break
         # A path that is relative can come about by `root /` and a name without a slash: nobody finds it.
-        known.update(dict.fromkeys(wanted))
-        known.update(ask([path for path in wanted if path.startswith("/")]))
+        known.update(dict.fromkeys(wanted.paths))
+        known.update(ask([path for path in wanted.paths if path.startswith("/")]))
     return answers
+
+
+class _Wanted:
+    """What a round asked for and nobody knows yet. It is taken for missing until then."""
+
+    def __init__(self, known: t.Mapping[str, str | None]) -> None:
+        self._known = known
+        self.paths: dict[str, None] = {}
+
+    def exists(self, path: str) -> str | None:
+        if path not in self._known:
+            self.paths[path] = None
+        return self._known.get(path)
 
 
 def _answer(

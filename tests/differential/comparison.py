@@ -92,8 +92,8 @@ def ask(nginx: nginxes.Nginx, place: Place, http: str, requests: Iterable[Reques
         asked = list(requests)
         with Connection(("127.0.0.1", running.port), HOST) as connection:
             responses = [_ask(connection, *one) for one in enumerate(asked)]
-            # It is answered when all before it has been logged.
-            connection.request("GET", "/%zz")
+            # When it is answered, or refused an answer, all before it has been logged.
+            _ask(connection, len(asked), Request("GET", "/%zz"))
     finally:
         running.stop()
     logged = log.read_bytes().decode("latin-1").split("\n")
