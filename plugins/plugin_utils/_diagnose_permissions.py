@@ -228,7 +228,8 @@ def _lacked_group(case: Case, stop: Stop) -> int | None:
 
 def _urls_below(case: Case, component: str) -> t.Iterator[str]:
     for each in case.files_locations:
-        if below(component, each.directory):
+        # Behind a link it has another name.
+        if below(component, each.directory) or below(component, _root(case, each)):
             yield each.url
 
 
@@ -494,7 +495,7 @@ def _judge_samples(
     case: Case, n: int, location: FilesLocation, umask: int, findings: Findings
 ) -> None:
     answer = _access(case, n, location)
-    if not answer or not answer["allowed"] or _is_contradicted(case, location):
+    if not answer or not answer["allowed"]:
         return
     samples = answer.get("samples") or {}
     is_media = location is case.media_location
@@ -502,7 +503,7 @@ def _judge_samples(
     for sample in samples.get("unreadable") or []:
         is_of_umask = is_media and umask and _is_by_umask(case, sample, umask)
         is_told = sample["reason"] in OF_OTHERS or _told(findings, sample["component"])
-        if not is_of_umask and not is_told:
+        if not is_of_umask and not is_told and not _is_sent(case, sample):
             by_id.setdefault(_id_of_sample(case, sample, is_media), []).append(sample)
     for finding, wrong in by_id.items():
         is_whole = len(wrong) == len(samples["unreadable"])
@@ -590,13 +591,13 @@ def _suspects(case: Case) -> list[str]:
     return found[:3]
 
 
-def _is_contradicted(case: Case, location: FilesLocation) -> bool:
-    """Whether Nginx sent what it should not be able to read."""
-    if location is not case.media_location:
-        return False
-    asked = [case.response(f"permissions.suspect.{n}") for n in range(3)]
-    given = [response for response in asked if response]
-    return bool(given) and all(response.status == 200 and response.by_nginx for response in given)
+def _is_sent(case: Case, sample: Answer) -> bool:
+    """Whether Nginx sent what it should not be able to read: behaviour wins."""
+    for n, path in enumerate(_suspects(case)):
+        response = case.response(f"permissions.suspect.{n}")
+        if path == sample["path"] and response:
+            return response.status == 200 and response.by_nginx
+    return False
 
 
 def _proof_of_sample(case: Case, sample: Answer) -> str:
@@ -739,34 +740,36 @@ def _judge_written_by_nginx(case: Case, access: Answer, findings: Findings) -> N
 
 def _judge_writable_static(case: Case, findings: Findings) -> None:
     process = case.process or {}
-    named: list[str] = []
     app = "static-writable-by-app", process.get("uid"), str(process.get("user"))
     nginx = "static-writable-by-nginx", case.nginx.get("worker_uid"), _nginx_name(case)
-    for n, each in enumerate(case.files_locations):
-        if not _is_static(case, each):
-            continue
-        for (finding, uid, user), suffix in ((app, ".app"), (nginx, "")):
+    named: list[str] = []
+    for (finding, uid, user), suffix in ((app, ".app"), (nginx, "")):
+        found = []
+        for n, each in enumerate(case.files_locations):
             answer = case.answer(f"permissions.location.{n}{suffix}") or {}
-            granted = _granted(answer, each.directory)
-            # Root can write everything: that it runs as root is another matter.
-            if granted is None or uid == 0 or findings.explained(granted[0]):
-                continue
-            if any(below(name, granted[0]) for name in named):
-                continue
-            named.append(granted[0])
-            path = shlex.quote(granted[0])
-            findings.add(
-                Finding(
-                    finding,
-                    "warning",
-                    granted[0],
-                    f"{user} can write it, and so change what every visitor gets",
-                    granted[1],
-                    f"Give static files to whoever deploys them, and leave {user} the right to read: "
-                    f"chown -R root:root {path}; chmod -R go-w {path}.",
-                    "flask_static_root",
-                )
+            granted = _granted(answer, each.directory) if _is_static(case, each) else None
+            # What is not served yet changes nothing for visitors.
+            is_told = findings.explained(each.url) or (granted and findings.explained(granted[0]))
+            if granted and not is_told and not any(below(name, granted[0]) for name in named):
+                found.append(granted)
+        # Root can write everything: that it runs as root is another matter.
+        if not found or uid == 0:
+            continue
+        named += [path for path, _unused in found]
+        path = shlex.quote(found[0][0])
+        # Whoever made the one so, made the others.
+        findings.add(
+            Finding(
+                finding,
+                "warning",
+                found[0][0],
+                f"{user} can write it, and so change what every visitor gets",
+                "; ".join(shown for _unused, shown in found),
+                f"Give static files to whoever deploys them, and leave {user} the right to read: "
+                f"chown -R root:root {path}; chmod -R go-w {path}.",
+                "flask_static_root",
             )
+        )
 
 
 def _is_static(case: Case, location: FilesLocation) -> bool:

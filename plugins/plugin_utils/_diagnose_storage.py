@@ -16,7 +16,10 @@ import re
 import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import overlap
-from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _diagnosis_case
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
+    _diagnosis_case,
+    _verify_storage,
+)
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._diagnosis_case import (
     CANARY,
     Case,
@@ -45,6 +48,8 @@ SOURCES = re.compile(
     r"(?:^|/)(?:node_modules|__pycache__|src)/|\.(?:scss|sass|less|styl|ts|tsx|jsx|vue|py|pyc|map|md|orig|bak|psd)\Z"
 )
 ANCESTORS = 5
+# A photograph is larger.
+LITTLE_BYTES = 1 << 20
 MOVE = "Set {key} to a directory of its own outside of all that a deploy replaces, such as /var/www/APP/media, and move the uploads there"
 
 
@@ -412,43 +417,61 @@ def _links(answer: Answer | None) -> t.Iterator[tuple[str, str]]:
 
 
 def _judge_room(case: Case, findings: Findings) -> None:
-    canary = case.answer(CANARY)
-    error = (canary or {}).get("error") or {}
-    is_full = error.get("reason") == "disk-full" or error.get("errno") in ("ENOSPC", "EDQUOT")
-    for n, upload in enumerate(case.uploads[:1]):
-        room = case.answer(f"storage.upload.{n}.view") or case.answer(f"storage.upload.{n}") or {}
-        empty = room.get("free_bytes") == 0 or (room.get("inodes") and room.get("free_inodes") == 0)
-        if not (is_full or empty) or findings.explained(upload.path):
-            continue
-        tried = f"; a file of the app's: {error['strerror']} ({error['errno']})" if is_full else ""
-        point = str(room.get("mount_point") or upload.path)
-        findings.add(
-            Finding(
-                "disk-full",
-                "error",
-                point,
-                "no upload fits there any more"
-                + (
-                    ": a quota is used up"
-                    if is_full and not empty and error.get("errno") == "EDQUOT"
-                    else ""
-                ),
-                _room(room) + tried,
-                "Make room or enlarge it, and find out what fills it: uploads on a file system of their own don't "
-                "fill the system's, nor it theirs.",
-                "flask_media_mount",
-            ),
-            subjects=[upload.path, *([case.media_url] if is_full and case.media_url else [])],
+    upload = case.upload
+    if upload is None or findings.explained(upload.path):
+        return
+    room = case.answer("storage.upload.0.view") or case.answer("storage.upload.0") or {}
+    error = (case.answer(CANARY) or {}).get("error") or {}
+    is_refused = error.get("reason") == "disk-full"
+    largest = _largest_bytes(case)
+    if is_refused or _is_empty(room):
+        severity, message = "error", f"hardly any upload fits in {upload.path} any more"
+    elif room.get("free_bytes") is not None and room["free_bytes"] < largest:
+        severity, message = (
+            "warning",
+            f"the largest upload ({largest} bytes) doesn't fit in {upload.path}",
         )
+    else:
+        return
+    evidence = [_room(room)]
+    if is_refused:
+        evidence.append(f"a file of the app's: {error['strerror']} ({error['errno']})")
+    is_useless = severity == "error"
+    findings.add(
+        Finding(
+            "disk-full",
+            severity,
+            str(room.get("mount_point") or upload.path),
+            message,
+            "; ".join(evidence),
+            "Make room or enlarge it, and find out what fills it (a quota counts too): uploads on a file system of "
+            "their own don't fill the system's, nor it theirs.",
+            "flask_media_mount",
+        ),
+        subjects=[upload.path, *([case.media_url] if is_refused and case.media_url else [])]
+        if is_useless
+        else (),
+    )
+
+
+def _is_empty(room: Answer) -> bool:
+    if room.get("free_bytes") is None:
+        return False
+    # File systems that make inodes as they are needed count none.
+    return bool(room["free_bytes"] < LITTLE_BYTES or (room["inodes"] and not room["free_inodes"]))
+
+
+def _largest_bytes(case: Case) -> int:
+    """Return the size of the largest upload that the app says it takes."""
+    limit = ((case.app or {}).get("config") or {}).get("MAX_CONTENT_LENGTH")
+    return limit if isinstance(limit, int) else 0
 
 
 def _room(room: Answer) -> str:
     if room.get("free_bytes") is None:
         return "nothing is known of its room"
-    text = f"{room['free_bytes']} of {room['size_bytes']} bytes free"
-    return text + (
-        f", {room['free_inodes']} of {room['inodes']} inodes" if room.get("inodes") else ""
-    )
+    totals = {"total_bytes": room["size_bytes"], "total_inodes": room["inodes"] or 0}
+    return _verify_storage.free({**room, **totals})
 
 
 # Whether both mean one directory

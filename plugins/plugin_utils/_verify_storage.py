@@ -122,7 +122,7 @@ def _has_room(settings: Evidence, filesystems: t.Sequence[Evidence]) -> Judgemen
                     severity,
                 )
             )
-    shown = "; ".join(f"{one['mount_point']}: {_free(one)}" for one in filesystems)
+    shown = "; ".join(f"{one['mount_point']}: {free(one)}" for one in filesystems)
     return _judgement("media-has-room", findings, shown or "no media root is there")
 
 
@@ -137,19 +137,20 @@ def _shortage(room: Evidence, min_free_percent: int, largest: int) -> tuple[str,
     """Return severity and evidence of a lack of room, or ``None``."""
     counts_inodes = room["total_inodes"] > 0
     if room["free_bytes"] == 0 or (counts_inodes and room["free_inodes"] == 0):
-        return "error", _free(room)
+        return "error", free(room)
     if room["free_bytes"] < largest:
-        return "warning", f"{_free(room)}; the largest request is {_size(largest)}"
+        return "warning", f"{free(room)}; the largest request is {_size(largest)}"
     few_bytes = room["free_bytes"] * 100 < room["total_bytes"] * min_free_percent
     few_inodes = counts_inodes and (
         room["free_inodes"] * 100 < room["total_inodes"] * min_free_percent
     )
     if few_bytes or few_inodes:
-        return "warning", f"{_free(room)}; below {min_free_percent} %"
+        return "warning", f"{free(room)}; below {min_free_percent} %"
     return None
 
 
-def _free(room: Evidence) -> str:
+def free(room: Evidence) -> str:
+    """Return in words what is free on a file system."""
     text = f"{_size(room['free_bytes'])} of {_size(room['total_bytes'])} free"
     if room["total_inodes"]:
         text += f", {room['free_inodes']} of {room['total_inodes']} inodes"

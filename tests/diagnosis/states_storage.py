@@ -271,7 +271,8 @@ STATES = [
         rm -r /srv/guestbook/media.old /srv/guestbook/media/lost+found
         dd if=/dev/zero of=/srv/guestbook/media/film.mp4 bs=64k 2>/dev/null || true
         chown guestbook:uploads /srv/guestbook/media/film.mp4
-        chmod 640 /srv/guestbook/media/film.mp4""",
+        chmod 640 /srv/guestbook/media/film.mp4
+        restart_app""",
         '[ "$(status /upload -F file=@/bin/ls)" = 500 ]',
         finding("disk-full", "/srv/guestbook/media"),
     ),

@@ -355,6 +355,9 @@ def test_suspects_are_asked_for_and_their_answer_wins() -> None:
     assert asked == ["/media/a.png"]
     sent = diagnosis.response("/media/a.png", 200, ("ETag", '"6b0bee9d-1e"'))
     assert found({**answers, "permissions.suspect.0": sent}) == []
+    # Of another file it says nothing.
+    answers["core.media.path"] = access(MEDIA, samples=samples(file("d.png")))
+    assert found({**answers, "permissions.suspect.0": sent}) == [("not-readable", f"{MEDIA}/d.png")]
 
 
 # Too much
@@ -417,6 +420,19 @@ def test_static_files_that_those_can_write_who_only_read_them(key: str, id: str)
     assert found(healthy(**{key: access(STATIC, samples=samples(granted=[one]))})) == [
         (id, f"{STATIC}/site.css")
     ]
+
+
+def test_what_nobody_is_served_is_not_told_of_as_writable() -> None:
+    closed = stop("/opt/releases/1", "not-traversable", "0700", 999, 0)
+    linked = {"path": STATIC, "exists": True, "realpath": "/opt/releases/1/static"}
+    answers = healthy(
+        **{
+            "core.location.0.directory": linked,
+            "permissions.location.0": access(STATIC, closed),
+            "permissions.location.0.app": access(STATIC, granted=["write"]),
+        }
+    )
+    assert found(answers) == [("not-traversable", "/opt/releases/1")]
 
 
 def test_root_can_write_everything() -> None:

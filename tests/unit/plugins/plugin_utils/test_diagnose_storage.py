@@ -358,6 +358,7 @@ def test_name_of_a_mount_unit(path: str, unit: str) -> None:
     ("room", "error"),
     [
         ({"free_bytes": 0}, None),
+        ({"free_bytes": 50_000}, None),
         ({"free_inodes": 0}, None),
         ({}, {"reason": "disk-full", "errno": "ENOSPC", "strerror": "No space left on device"}),
         ({}, {"reason": "disk-full", "errno": "EDQUOT", "strerror": "Disk quota exceeded"}),
@@ -369,6 +370,15 @@ def test_no_room(room: Answers, error: Answers | None) -> None:
     if error:
         answers["core.canary"] = {"written": False, "error": error}
     assert found(answers) == [("disk-full", "/var/www")]
+
+
+def test_largest_upload_does_not_fit() -> None:
+    made = diagnosis.case(
+        answers=healthy(**{"storage.upload.0.view": storage(free_bytes=10_000_000)}),
+        app=diagnosis.config(MAX_CONTENT_LENGTH=16 << 20),
+    )
+    one = diagnosis.found(made, _diagnose_storage)
+    assert [(each.id, each.severity) for each in one] == [("disk-full", "warning")]
 
 
 def test_file_systems_without_a_count_of_inodes() -> None:
