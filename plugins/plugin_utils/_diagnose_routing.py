@@ -31,6 +31,7 @@ Response = _diagnosis_case.Response
 Question = dict[str, t.Any]
 
 ENDPOINTS_ASKED = 20
+LINKS_ASKED = 3
 # A rule that hands out files by their name, as in development: Nginx does that in its place.
 HANDS_OUT = re.compile(r"(/(?:.*/)?)<(?:(?:path|string)(?:\([^)]*\))?:)?\w+>\Z")
 VARIABLE = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?\w+>")
@@ -63,9 +64,31 @@ def questions(case: Case) -> t.Iterator[Question]:
             canary = {"directory": each.folder, "suffix": suffix, **who}
             yield {"kind": "canaries", "id": each.source, **canary}
             yield case.request(each.key, f"{each.url}{{canary:{each.source}}}")
+    for key, _path, target, _directive in _links(case):
+        yield case.request(key, target, method="HEAD")
     for number, (_rule, target, _each) in enumerate(_swallowed(case)):
         # Flask answers OPTIONS by itself, so no view is run; files know nothing of it.
         yield case.request(f"routing.endpoint.{number}", target, method="OPTIONS")
+
+
+def _links(case: Case) -> t.Iterator[tuple[str, str, str, t.Any]]:
+    """Yield links that lie where Nginx follows none, but those of the app's: it is those that it is for."""
+    ground = _deliveries.Ground(case)
+    for number, each in enumerate(case.files_locations):
+        found = each.location.effective("disable_symlinks")
+        if not found or found[-1].args[:1] == ["off"] or each.location.effective("internal"):
+            continue
+        answer = case.answer(f"core.location.{number}.tree") or {}
+        owned = [
+            entry["path"]
+            for entry in answer.get("entries") or []
+            if entry["type"] == "link" and entry.get("uid") != (case.process or {}).get("uid")
+        ]
+        for place, path in enumerate(sorted(owned)[:LINKS_ASKED]):
+            name = ground.relative(answer["path"], path)
+            target = _diagnosis_case.slashed(each.url) + _diagnosis_case.quoted(name)
+            inside = posixpath.join(each.directory, name)
+            yield f"routing.link.{number}.{place}", inside, target, found[-1]
 
 
 def _unasked(case: Case) -> t.Iterator[Delivery]:
@@ -127,7 +150,29 @@ def judge(case: Case, findings: Findings) -> None:
     for taken in (*_unasked(case), *_taken(case)):
         if taken.is_static or (case.answer(taken.source) or {}).get("written"):
             _judge_delivery(case, findings, ground, taken)
+    _judge_links(case, findings)
     _judge_endpoints(case, findings)
+
+
+def _judge_links(case: Case, findings: Findings) -> None:
+    for key, path, target, directive in _links(case):
+        response = case.response(key)
+        logged = [line for line in response.log if LINK_LOGGED.search(line)] if response else []
+        if not logged or _deliveries.is_explained(findings, path, target):
+            continue
+        findings.add(
+            Finding(
+                "symlink-blocked",
+                "error",
+                path,
+                f"it is a link, and {directive} at {directive.component} keeps Nginx from following any "
+                "in there, so nobody gets what it leads to",
+                "; ".join([str(response), *logged[:1]]),
+                "Put what it leads to in its place: move it there, or mount it there (mount --bind). Leave "
+                "disable_symlinks on, since an upload can be a link too.",
+            ),
+            subjects=[target],
+        )
 
 
 def _judge_shadowed_mounts(case: Case, findings: Findings) -> None:

@@ -148,10 +148,13 @@ class Host:
             for length in range(1, min(hidden + 1, len(parts)) + 1):
                 entry = posixpath.join(root, *parts[:length])
                 found[entry] = self.type(entry) or "directory"
+        for link in self.links:
+            if link.startswith(root.rstrip("/") + "/"):
+                found[link] = "link"
         return {
             "path": question["path"],
             "exists": self.type(root) is not None,
-            "entries": [{"path": path, "type": kind} for path, kind in found.items()],
+            "entries": [{"path": path, "type": kind, "uid": 0} for path, kind in found.items()],
             "dotfiles": [path for path in found if posixpath.basename(path).startswith(".")],
         }
 

@@ -373,6 +373,30 @@ def test_a_link_on_the_way_is_blocked_without_from() -> None:
     assert "from=$document_root" in finding.fix
 
 
+@pytest.mark.parametrize(("owner", "expected"), [(0, True), (999, False)])
+def test_a_link_among_uploads_is_told_unless_it_is_the_apps(owner: int, expected: bool) -> None:
+    changed = conf((MEDIA, MEDIA + "\ndisable_symlinks on from=$document_root;"))
+    link = "/var/www/gallery/media/2026"
+    host = Host(changed, {**FILES, "/srv/2026/note.txt": "a"}, links={link: "/srv/2026"})
+    host.case.process["uid"] = owner or 1  # type: ignore[index]
+    answer, trees = host._requests, host._trees
+
+    def blocked(question: dict[str, t.Any]) -> dict[str, t.Any]:
+        told = answer({**question, "target": question["target"].replace("/2026", "/absent")})
+        line = f'openat() "{link}" failed (40: Too many levels of symbolic links)'
+        return {**told, "log": [line] if question["target"] == "/media/2026" else []}
+
+    def owned(question: dict[str, t.Any]) -> dict[str, t.Any]:
+        told = trees(question)
+        for entry in told["entries"]:
+            entry["uid"] = owner
+        return told
+
+    host._requests, host._trees = blocked, owned  # type: ignore[method-assign]
+    told = [(finding.id, finding.component) for finding in host.findings()]
+    assert told == ([("symlink-blocked", link)] if expected else [])
+
+
 # What everybody can have
 
 
