@@ -270,6 +270,10 @@ STATES = [
         cp -a /srv/guestbook/media.old/. /srv/guestbook/media/
         rm -r /srv/guestbook/media.old /srv/guestbook/media/lost+found
         cat /dev/zero > /srv/guestbook/media/film.mp4 2>/dev/null || true
+        sync
+        dd if=/dev/zero of=/srv/guestbook/media/sound.mp3 bs=1k 2>/dev/null || true
+        chown guestbook:uploads /srv/guestbook/media/sound.mp3
+        chmod 640 /srv/guestbook/media/sound.mp3
         chown guestbook:uploads /srv/guestbook/media/film.mp4
         chmod 640 /srv/guestbook/media/film.mp4
         restart_app""",
