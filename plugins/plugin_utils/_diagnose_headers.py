@@ -97,7 +97,7 @@ CANARIES = ("html", "svg", "png", "pdf")
 
 # A name in plain words: without a digit there is neither a hash nor a version in it.
 PLAIN_NAME = re.compile(r"[A-Za-z]+(?:[._-][A-Za-z]+)*\Z")
-MIXED_CASE = re.compile(r"[a-z][A-Z].*[a-z][A-Z]|[A-Z]{3}")
+MIXED_CASE = re.compile(r"[a-z][A-Z]|[A-Z]{2}")
 # A release's or build's own directory is a version, too.
 VERSION = re.compile(r"\d")
 MANIFESTS = ("manifest.json", "cache_manifest.json", "asset-manifest.json", "rev-manifest.json")
