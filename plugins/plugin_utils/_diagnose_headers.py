@@ -462,7 +462,8 @@ def _archives(case: Case) -> list[tuple[str, Place, str]]:
     """Return the files whose archive is older than they are, and one of each place that looks right."""
     found = []
     for place in _places(case):
-        old, other = [], []
+        old: list[str] = []
+        other: list[str] = []
         for name, entry in sorted(place.entries.items()):
             archive = place.entries.get(f"{name}.gz")
             if archive is None:
@@ -559,9 +560,9 @@ def _judge_dropped(case: Case, findings: Findings) -> None:
         _note_dropped(response, level, OF_FILES, lost)
     page = case.response("core.app")
     if page is not None and page.status == 200:
-        level = _level(case, case.public("/"))
-        if level is not None:
-            _note_dropped(page, level, OF_PAGES, lost)
+        around = _level(case, case.public("/"))
+        if around is not None:
+            _note_dropped(page, around, OF_PAGES, lost)
     for outer, places in lost.items():
         places.sort(key=lambda one: (one[0].file, one[0].line))
         first, names, _shown = places[0]

@@ -319,9 +319,9 @@ def _announced(case: Case) -> t.Iterator[tuple[str, Way, int]]:
         yield f"limits.small.{n}", way, limit if limit is not None else way.limit + MIB
     for n, way in enumerate(_close(case)):
         yield f"limits.close.{n}", way, (limit or 0) + FORM_BYTES
-    way = _unlimited(case)
-    if way is not None and way.level.is_on("proxy_request_buffering", True):
-        yield "limits.unlimited", way, 4 * HUGE
+    unlimited = _unlimited(case)
+    if unlimited is not None and unlimited.level.is_on("proxy_request_buffering", True):
+        yield "limits.unlimited", unlimited, 4 * HUGE
 
 
 def _announcement(case: Case, key: str, way: Way, size: int) -> dict[str, t.Any]:
