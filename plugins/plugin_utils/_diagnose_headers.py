@@ -24,6 +24,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _nginx_config,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._diagnosis_case import (
+    ABSENT,
     Case,
     FilesLocation,
     Response,
@@ -45,7 +46,6 @@ TYPES_LIMIT = 8
 STALE_LIMIT = 6
 # An archive that a deploy copied before its file is not older for that.
 STALE_SECONDS = 60
-ABSENT = "flask-verify-absent-5b0c"
 MASKED = _evidence_masks.MASK
 
 # What browsers refuse to use as anything else: scripts and modules, style sheets, pictures of SVG.

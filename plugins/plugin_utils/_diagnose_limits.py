@@ -24,6 +24,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _nginx_routes,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._diagnosis_case import (
+    ABSENT,
     Case,
     Response,
 )
@@ -43,8 +44,6 @@ DEFAULT_BUFFER = "16k"
 TEMP_BYTES = 64 * KIB
 TEMP_MOST_BYTES = 4 * MIB
 ROUTES_LIMIT = 20
-# A name that nobody gives to a page.
-ABSENT = "flask-verify-absent-5b0c"
 
 UPLOADS = re.compile(r"upload", re.IGNORECASE)
 VARIABLE = re.compile(r"<[^<>]*>")

@@ -24,6 +24,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _nginx_config,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._diagnosis_case import (
+    ABSENT,
     CANARY,
     Case,
     FilesLocation,
@@ -43,7 +44,6 @@ LINK = re.compile(r"""(?:href|src|action)=["']?([^"'\s>]+)""", re.IGNORECASE)
 # As Gunicorn and ProxyFix know them: secure_scheme_headers, x_proto
 SCHEME_HEADERS = ("x-forwarded-proto", "x-forwarded-protocol", "x-forwarded-ssl", "forwarded")
 SCHEME_VALUES = ("$scheme", "https", "on", "$https")
-ABSENT = "flask-verify-absent-5b0c"
 SAMPLES_LIMIT = 4
 # Methods of ngx_http_dav_module, each with what it refuses before it does anything: a body, part of a file.
 # What else serves files answers 405. src/http/modules/ngx_http_dav_module.c
