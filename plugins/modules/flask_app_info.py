@@ -237,7 +237,7 @@ app:
       sample: true
     heeds_forwarded_proto:
       description:
-        - Whether the scheme in C(X-Forwarded-Proto) becomes that of the app's links, as with C(ProxyFix(x_proto=1\)).
+        - Whether the scheme in C(X-Forwarded-Proto) becomes that of the app's links, as with C(ProxyFix(x_proto=1)).
         - Null when the app was not asked.
       type: bool
       sample: true

@@ -24,6 +24,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _nginx_config,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._diagnosis_case import (
+    ABSENT,
     Case,
     FilesLocation,
     Response,
@@ -45,7 +46,6 @@ TYPES_LIMIT = 8
 STALE_LIMIT = 6
 # An archive that a deploy copied before its file is not older for that.
 STALE_SECONDS = 60
-ABSENT = "flask-verify-absent-5b0c"
 MASKED = _evidence_masks.MASK
 
 # What browsers refuse to use as anything else: scripts and modules, style sheets, pictures of SVG.
@@ -97,7 +97,7 @@ CANARIES = ("html", "svg", "png", "pdf")
 
 # A name in plain words: without a digit there is neither a hash nor a version in it.
 PLAIN_NAME = re.compile(r"[A-Za-z]+(?:[._-][A-Za-z]+)*\Z")
-MIXED_CASE = re.compile(r"[a-z][A-Z].*[a-z][A-Z]|[A-Z]{3}")
+MIXED_CASE = re.compile(r"[a-z][A-Z]|[A-Z]{2}")
 # A release's or build's own directory is a version, too.
 VERSION = re.compile(r"\d")
 MANIFESTS = ("manifest.json", "cache_manifest.json", "asset-manifest.json", "rev-manifest.json")
@@ -462,7 +462,8 @@ def _archives(case: Case) -> list[tuple[str, Place, str]]:
     """Return the files whose archive is older than they are, and one of each place that looks right."""
     found = []
     for place in _places(case):
-        old, other = [], []
+        old: list[str] = []
+        other: list[str] = []
         for name, entry in sorted(place.entries.items()):
             archive = place.entries.get(f"{name}.gz")
             if archive is None:
@@ -559,9 +560,9 @@ def _judge_dropped(case: Case, findings: Findings) -> None:
         _note_dropped(response, level, OF_FILES, lost)
     page = case.response("core.app")
     if page is not None and page.status == 200:
-        level = _level(case, case.public("/"))
-        if level is not None:
-            _note_dropped(page, level, OF_PAGES, lost)
+        around = _level(case, case.public("/"))
+        if around is not None:
+            _note_dropped(page, around, OF_PAGES, lost)
     for outer, places in lost.items():
         places.sort(key=lambda one: (one[0].file, one[0].line))
         first, names, _shown = places[0]

@@ -24,6 +24,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _nginx_routes,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._diagnosis_case import (
+    ABSENT,
     Case,
     Response,
 )
@@ -43,8 +44,6 @@ DEFAULT_BUFFER = "16k"
 TEMP_BYTES = 64 * KIB
 TEMP_MOST_BYTES = 4 * MIB
 ROUTES_LIMIT = 20
-# A name that nobody gives to a page.
-ABSENT = "flask-verify-absent-5b0c"
 
 UPLOADS = re.compile(r"upload", re.IGNORECASE)
 VARIABLE = re.compile(r"<[^<>]*>")
@@ -319,9 +318,9 @@ def _announced(case: Case) -> t.Iterator[tuple[str, Way, int]]:
         yield f"limits.small.{n}", way, limit if limit is not None else way.limit + MIB
     for n, way in enumerate(_close(case)):
         yield f"limits.close.{n}", way, (limit or 0) + FORM_BYTES
-    way = _unlimited(case)
-    if way is not None and way.level.is_on("proxy_request_buffering", True):
-        yield "limits.unlimited", way, 4 * HUGE
+    unlimited = _unlimited(case)
+    if unlimited is not None and unlimited.level.is_on("proxy_request_buffering", True):
+        yield "limits.unlimited", unlimited, 4 * HUGE
 
 
 def _announcement(case: Case, key: str, way: Way, size: int) -> dict[str, t.Any]:

@@ -24,6 +24,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _nginx_config,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._diagnosis_case import (
+    ABSENT,
     CANARY,
     Case,
     FilesLocation,
@@ -43,7 +44,6 @@ LINK = re.compile(r"""(?:href|src|action)=["']?([^"'\s>]+)""", re.IGNORECASE)
 # As Gunicorn and ProxyFix know them: secure_scheme_headers, x_proto
 SCHEME_HEADERS = ("x-forwarded-proto", "x-forwarded-protocol", "x-forwarded-ssl", "forwarded")
 SCHEME_VALUES = ("$scheme", "https", "on", "$https")
-ABSENT = "flask-verify-absent-5b0c"
 SAMPLES_LIMIT = 4
 # Methods of ngx_http_dav_module, each with what it refuses before it does anything: a body, part of a file.
 # What else serves files answers 405. src/http/modules/ngx_http_dav_module.c
@@ -513,7 +513,7 @@ def _accel_pages(case: Case) -> list[tuple[str, str, str, str]]:
     """
     app = case.app or {}
     endpoints = {one["endpoint"] for one in app.get("accel_redirects") or []}
-    found = []
+    found: list[tuple[str, str, str, str]] = []
     for n, each in _accel_locations(case):
         names = [name for name in _files_of(case, n, each) if not name.endswith((".html", ".htm"))]
         for rule in app.get("rules") or []:
@@ -523,7 +523,8 @@ def _accel_pages(case: Case) -> list[tuple[str, str, str, str]]:
             takes_paths = "<path:" in rule["rule"]
             fit = [name for name in names if takes_paths or "/" not in name]
             if fit:
-                url = re.sub(r"<[^<>]*>", lambda _match, name=fit[0]: quoted(name), rule["rule"])
+                head, _variable, tail = re.split(r"(<[^<>]*>)", rule["rule"], maxsplit=1)
+                url = head + quoted(fit[0]) + tail
                 found.append(
                     (f"proxy.accel.page.{len(found)}", rule["endpoint"], fit[0], case.public(url))
                 )
@@ -560,7 +561,7 @@ def _judge_accel_type(case: Case, findings: Findings) -> None:
 
 def _dav(case: Case) -> list[tuple[str, _nginx_config.Directive, FilesLocation, str]]:
     """Return where files can be written by HTTP, with a method to show it by."""
-    found = []
+    found: list[tuple[str, _nginx_config.Directive, FilesLocation, str]] = []
     for each in case.files_locations:
         if each.location.effective("internal"):
             continue

@@ -41,6 +41,8 @@ UPLOAD_NAMES = re.compile(r"/(?:media|uploads?|uploaded|files|user[-_]?(?:conten
 # A sample that browsers load with a page tells more than a picture.
 SAMPLE_SUFFIXES = (".css", ".js", ".mjs", ".svg", ".png")
 CANARY = "core.canary"
+# A name that nobody gives to a page or file.
+ABSENT = "flask-verify-absent-5b0c"
 LOOK_LIMIT = 2000
 
 
