@@ -13,11 +13,13 @@ fault. Other people's headers are theirs: of those that a file has, only such ar
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import posixpath
 import re
 import typing as t
 import zlib
 
+from ansible_collections.flaskworks.static_media.plugins.module_utils import _evidence_masks
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _nginx_config,
 )
@@ -40,10 +42,11 @@ LONG_SECONDS = 31 * DAY
 ERROR_SECONDS = 60
 PLACES_LIMIT = 8
 TYPES_LIMIT = 8
-STALE_LIMIT = 3
+STALE_LIMIT = 6
 # An archive that a deploy copied before its file is not older for that.
 STALE_SECONDS = 60
 ABSENT = "flask-verify-absent-5b0c"
+MASKED = _evidence_masks.MASK
 
 # What browsers refuse to use as anything else: scripts and modules, style sheets, pictures of SVG.
 # https://html.spec.whatwg.org/multipage/links.html#link-type-stylesheet and #fetch-a-single-module-script
@@ -57,13 +60,20 @@ NEEDED = {
     ".png": re.compile(r"image/png\Z"),
     ".webp": re.compile(r"image/webp\Z"),
     ".woff2": re.compile(r"(?:font/woff2|application/font-woff2|application/x-font-woff2)\Z"),
+    ".woff": re.compile(r"(?:font/woff|application/font-woff|application/x-font-woff)\Z"),
+    ".ttf": re.compile(
+        r"(?:font/ttf|font/sfnt|application/(?:x-)?font-(?:ttf|truetype)|application/x-font-ttf)\Z"
+    ),
+    ".otf": re.compile(
+        r"(?:font/otf|font/sfnt|application/(?:x-)?font-opentype|application/vnd\.ms-opentype)\Z"
+    ),
     ".webmanifest": re.compile(r"application/(?:manifest\+)?json\Z"),
 }
 # Used all the same, as far as browsers go today.
-FORGIVEN = (".png", ".webp", ".woff2", ".webmanifest")
+FORGIVEN = (".png", ".webp", ".woff", ".woff2", ".ttf", ".otf", ".webmanifest")
 USUAL = {".js": "text/javascript", ".mjs": "text/javascript", ".html": "text/html", ".css": "text/css",
          ".svg": "image/svg+xml", ".wasm": "application/wasm", ".png": "image/png", ".webp": "image/webp",
-         ".woff2": "font/woff2", ".webmanifest": "application/manifest+json"}  # fmt: skip
+         ".woff": "font/woff", ".woff2": "font/woff2", ".ttf": "font/ttf", ".otf": "font/otf", ".webmanifest": "application/manifest+json"}  # fmt: skip
 
 # Headers that matter for a file by itself. Others (Referrer-Policy, Permissions-Policy, X-Frame-Options)
 # mean nothing but for pages.
@@ -295,7 +305,7 @@ def _judge_duplicates(case: Case, findings: Findings) -> None:
     severity = "warning"
     for response, level, target in _served(case, findings):
         values = response.all("Cache-Control")
-        if len(values) < 2 or not _is_at_odds(values):
+        if len(values) < 2:
             continue
         lines = [*level.effective("expires")[-1:], *_added(level, "Cache-Control")]
         if len(lines) < 2 or findings.explained(target):
@@ -309,8 +319,8 @@ def _judge_duplicates(case: Case, findings: Findings) -> None:
                 "cache-control-duplicate",
                 severity,
                 line.component,
-                f"this line makes a second Cache-Control header{others}, at odds with that of add_header: a cache may "
-                "heed either",
+                f"this line makes a second Cache-Control header{others}, beside that of add_header: where they differ, a "
+                "cache may heed either",
                 shown,
                 f"Take {line} out, and let one add_header Cache-Control say it all.",
                 "flask_static_cache_policy",
@@ -318,16 +328,11 @@ def _judge_duplicates(case: Case, findings: Findings) -> None:
         )
 
 
-def _is_at_odds(values: t.Sequence[str]) -> bool:
+def _is_contradiction(values: t.Sequence[str]) -> bool:
     """Whether several headers say more than their union, as ``max-age=3600`` and ``public`` do.
 
     RFC 9111, 4.2.1: of a directive that comes twice, the first counts, or the answer is stale.
     """
-    names = [name for value in values for name in {name for name, _unused in _cache_words([value])}]
-    return len(set(names)) < len(names) or _is_contradiction(values)
-
-
-def _is_contradiction(values: t.Sequence[str]) -> bool:
     words = _cache_words(values)
     names = {name for name, _unused in words}
     ages = {argument for name, argument in words if name == "max-age"}
@@ -466,7 +471,7 @@ def _archives(case: Case) -> list[tuple[str, Place, str]]:
             (old if is_old else other).append(name)
         level = _level(case, place.url + "x.css")
         if level is not None and level.value("gzip_static", "off") != "off":
-            found += [(place, name) for name in [*old[:STALE_LIMIT], *other[:1]]]
+            found += [(place, name) for name in [*old, *other][:STALE_LIMIT]]
     return [(f"headers.gz.{n}", place, name) for n, (place, name) in enumerate(found)][
         : 2 * STALE_LIMIT
     ]
@@ -528,20 +533,21 @@ def _difference(plain: Response, packed: Response, end: Response | None) -> str 
         if inside != length % (1 << 32):
             return f"{inside} bytes in the archive"
     content, is_all = _unpacked(packed)
-    if is_all and len(content) != length:
-        return f"{len(content)} bytes in the archive"
-    known = plain.head.encode("latin-1", "replace")
-    common = min(len(content), len(known))
-    if content[:common] != known[:common]:
-        return "other bytes in the archive"
-    return None
+    if is_all:
+        # Of a large file, only the begin was read.
+        known = plain.sha256 if plain.answer.get("is_all", True) else None
+        differs = known is not None and hashlib.sha256(content).hexdigest() != known
+        return f"{len(content)} other bytes in the archive" if differs else None
+    shown = plain.head.encode("latin-1", "replace")
+    # What looks like a secret is not shown as it is.
+    common = 0 if MASKED in plain.head else min(len(content), len(shown))
+    return "other bytes in the archive" if content[:common] != shown[:common] else None
 
 
 def _is_same(plain: Response, packed: Response) -> bool:
     """Whether an archive is known to have the very content."""
     content, is_all = _unpacked(packed)
-    known = plain.head.encode("latin-1", "replace")
-    return is_all and content == known and len(content) == plain.answer.get("length")
+    return is_all and hashlib.sha256(content).hexdigest() == plain.sha256
 
 
 # Headers of security

@@ -120,7 +120,8 @@ def questions(case: Case) -> t.Iterator[dict[str, t.Any]]:
 def judge(case: Case, findings: Findings) -> None:
     _judge_types(case, findings)
     if not findings.of("nginx-not-serving"):
-        if not any(found.component == "MAX_CONTENT_LENGTH" for found in findings.of("config-type")):
+        types = [found.component for found in findings.of("config-type")]
+        if case.config_key("MAX_CONTENT_LENGTH") not in types:
             _judge_limits(case, findings)
         _judge_temp(case, findings)
 
@@ -146,7 +147,7 @@ def _judge_types(case: Case, findings: Findings) -> None:
             Finding(
                 "config-type",
                 "error",
-                key,
+                case.config_key(key),
                 f"{key} is {value!r}, of Python's type {kind}, where {wanted} is needed: "
                 + _consequence(key, wanted),
                 f"app.config[{key!r}] is {value!r} ({kind})",
@@ -353,6 +354,9 @@ def _shown(response: Response, size: int) -> str:
 
 def _judge_limits(case: Case, findings: Findings) -> None:
     limit = _app_limit(case)
+    if limit is not None and limit < FORM_BYTES and _takes_uploads(case):
+        _find_tiny(case, findings, limit)
+        return
     for key, way, size in _announced(case):
         response = case.response(key)
         if response is None:
@@ -361,7 +365,7 @@ def _judge_limits(case: Case, findings: Findings) -> None:
             )
         elif key == "limits.unlimited":
             if response.status == 100:
-                _find_unlimited(findings, way, response, size)
+                _find_unlimited(case, findings, way, response, size)
         elif not _is_refused(response):
             continue
         elif key.startswith("limits.small."):
@@ -419,18 +423,35 @@ def _find_close(findings: Findings, way: Way, response: Response, size: int, lim
     )
 
 
-def _find_unlimited(findings: Findings, way: Way, response: Response, size: int) -> None:
+def _find_unlimited(
+    case: Case, findings: Findings, way: Way, response: Response, size: int
+) -> None:
     written = f"client_max_body_size is {way.directive.args[0]}" if way.directive else "no limit"
     findings.add(
         Finding(
             "body-limit-app",
             "warning",
-            "MAX_CONTENT_LENGTH",
+            case.config_key("MAX_CONTENT_LENGTH"),
             f"nobody limits an upload: the app has no MAX_CONTENT_LENGTH, and Nginx's {written} at "
             f"{way.target}; one visitor can fill the disk",
             f"{response}, announced as {size} bytes: Nginx asks for them",
             f"Set MAX_CONTENT_LENGTH in the app (FLASK_MAX_CONTENT_LENGTH={16 * MIB} where it calls "
             f"from_prefixed_env()), and client_max_body_size {_with_room(16 * MIB)}; in Nginx.",
+            "flask_app_max_content_length",
+        )
+    )
+
+
+def _find_tiny(case: Case, findings: Findings, limit: int) -> None:
+    findings.add(
+        Finding(
+            "body-limit-app",
+            "error",
+            case.config_key("MAX_CONTENT_LENGTH"),
+            f"the app takes bodies of {limit} bytes: no form with a file in it is as small, so it refuses every "
+            "upload; the number is one of bytes, without a unit",
+            f"app.config['MAX_CONTENT_LENGTH'] is {limit}",
+            f"Write the number of bytes: {max(limit, 1) * MIB} for {max(limit, 1)} MiB.",
             "flask_app_max_content_length",
         )
     )

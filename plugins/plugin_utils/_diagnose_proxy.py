@@ -416,15 +416,14 @@ def _judge_sendfile(case: Case, findings: Findings) -> None:
     if not leaked or response.first("X-Accel-Redirect"):
         return
     written = ((case.app or {}).get("config_types") or {}).get("USE_X_SENDFILE")
-    if written == "str" and any(
-        one.component == "USE_X_SENDFILE" for one in findings.of("config-type")
-    ):
+    component = case.config_key("USE_X_SENDFILE")
+    if written == "str" and any(one.component == component for one in findings.of("config-type")):
         return
     findings.add(
         Finding(
             "sendfile-header",
             "error",
-            "USE_X_SENDFILE",
+            component,
             "the app leaves its files to the server before it by X-Sendfile, which Nginx does not know: each file that it "
             "sends arrives empty, and the header tells its path on this host",
             f"asked directly, {response}: X-Sendfile: {leaked}, {response.answer.get('length')} bytes",

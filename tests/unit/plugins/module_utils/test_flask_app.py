@@ -358,6 +358,8 @@ def test_an_answer_is_believed_no_further_than_its_form(mount: dict[str, str]) -
         "versions": {},
         "process": {},
         "heeds_forwarded_prefix": False,
+        "heeds_forwarded_proto": False,
+        "accel_redirects": [],
     }
     assert _flask_app.checked(answer) == answer
     with pytest.raises(ValueError, match="is no"):
@@ -785,3 +787,30 @@ def test_the_environment_of_a_process(tmp_path: Path) -> None:
     assert _flask_app.process_environment(7, uid + 1, str(tmp_path)) == {}
     assert _flask_app.process_environment(8, uid, str(tmp_path)) == {}
     assert _flask_app.process_environment(None, uid, str(tmp_path)) == {}
+
+
+def test_what_an_app_tells_of_its_way_to_nginx_is_read_and_not_run(ask: Asker) -> None:
+    source = """
+    from flask import Flask, Response
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
+    app = Flask(__name__)
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_prefix=0)
+    app.config["MEDIA_ACCEL_URL"] = "/_kept/"
+
+    def sent(name):
+        raise SystemExit("run")
+        return Response(headers={"X-Accel-Redirect": "/_protected/" + name})
+
+    @app.get("/download/<name>")
+    def download(name):
+        return sent(name)
+
+    @app.get("/other")
+    def other():
+        return "/_nothing/"
+    """
+    answer = ask(source)
+    assert answer["accel_redirects"] == [{"endpoint": "download", "paths": ["/_protected/"]}]
+    assert answer["config"]["MEDIA_ACCEL_URL"] == "/_kept/"
+    assert (answer["heeds_forwarded_prefix"], answer["heeds_forwarded_proto"]) == (False, True)
