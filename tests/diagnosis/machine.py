@@ -264,7 +264,12 @@ def _prefix(shape: Shape) -> str:
 def start_healthy(shape: Shape) -> Machine:
     """Return a host that works, in a container of its own."""
     machine = start(shape, host_image(shape))
-    machine.start_services()
+    try:
+        machine.start_services()
+        machine.script("is_healthy")
+    except MachineError:
+        machine.remove()
+        raise
     return machine
 
 

@@ -6,7 +6,7 @@ from faults import Line, State, finding
 
 SITE = "/etc/nginx/sites-enabled/guestbook"
 CONF = "/etc/nginx/conf.d/guestbook.conf"
-MAX_CONTENT_LENGTH = "MAX_CONTENT_LENGTH of wsgi:app"
+MAX_CONTENT_LENGTH = ("MAX_CONTENT_LENGTH of wsgi:app", "MAX_CONTENT_LENGTH")
 TWO_MEGABYTES = "head --bytes=2000000 /dev/zero > /tmp/big"
 
 STATES = [
@@ -49,7 +49,7 @@ STATES = [
         change /etc/guestbook.env 's|16777216|16|'
         restart_app""",
         '[ "$(status /upload -F file=@/etc/hostname)" = 413 ]',
-        finding("body-limit-app", MAX_CONTENT_LENGTH),
+        finding("body-limit-app", *MAX_CONTENT_LENGTH),
         "16 bytes: every upload is refused, by the app.",
     ),
     State(
@@ -61,7 +61,7 @@ STATES = [
         restart_app
         reload_nginx""",
         'head --bytes=30000000 /dev/zero > /tmp/big; [ "$(status /upload -F file=@/tmp/big -H Expect:)" = 201 ]',
-        finding("body-limit-app", MAX_CONTENT_LENGTH, Line(SITE, "client_max_body_size 0;")),
+        finding("body-limit-app", *MAX_CONTENT_LENGTH, Line(SITE, "client_max_body_size 0;")),
         "One request can fill the disk.",
     ),
     State(
@@ -95,7 +95,7 @@ STATES = [
         change /etc/guestbook.env 's|16777216|16M|'
         restart_app""",
         '[ "$(status /upload -F file=@/etc/hostname)" = 500 ]',
-        finding("config-type", MAX_CONTENT_LENGTH),
+        finding("config-type", *MAX_CONTENT_LENGTH),
         "from_prefixed_env() reads JSON: 16M is a text, and no number.",
     ),
     State(
@@ -106,6 +106,6 @@ STATES = [
             "s|^Environment=(FLASK_MAX_CONTENT_LENGTH)=.*|Environment='\1=\"8000000\"'|"
         restart_app""",
         '[ "$(status /guestbook/upload -F file=@/etc/hostname)" = 500 ]',
-        finding("config-type", MAX_CONTENT_LENGTH),
+        finding("config-type", *MAX_CONTENT_LENGTH),
     ),
 ]

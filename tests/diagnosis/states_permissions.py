@@ -42,10 +42,12 @@ PASSING = [
     State(
         "release-is-private",
         "prefix_script_name",
-        "chown -R guestbook /srv/guestbook/releases/20261101; chmod 700 /srv/guestbook/releases/20261101",
+        """
+        chmod 700 /srv/guestbook/releases/20261101
+        setfacl -m u:guestbook:rx /srv/guestbook/releases/20261101""",
         '[ "$(status /guestbook/static/css/site.css)" = 403 ]',
         finding("not-traversable", "/srv/guestbook/releases/20261101"),
-        "Behind a link; the app may write its static files too, but what stops visitors is this directory.",
+        "Behind a link; an ACL lets the app in, and nobody thought of Nginx.",
     ),
     State(
         "static-subdirectory-is-private",

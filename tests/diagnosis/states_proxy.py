@@ -134,7 +134,7 @@ STATES = [
         change /etc/guestbook/env 's|^FLASK_ACCEL_URL=.*|FLASK_USE_X_SENDFILE=true|'
         restart_app""",
         "fetch /download/note.txt | grep --quiet --ignore-case ^x-sendfile:",
-        finding("sendfile-header", "USE_X_SENDFILE of wsgi:app"),
+        finding("sendfile-header", "USE_X_SENDFILE of wsgi:app", "USE_X_SENDFILE"),
         "Nginx knows X-Accel-Redirect only: visitors get nothing, and the path on the host.",
     ),
     State(

@@ -269,11 +269,12 @@ STATES = [
         mount /srv/guestbook/media
         cp -a /srv/guestbook/media.old/. /srv/guestbook/media/
         rm -r /srv/guestbook/media.old /srv/guestbook/media/lost+found
-        dd if=/dev/zero of=/srv/guestbook/media/film.mp4 bs=64k 2>/dev/null || true
+        cat /dev/zero > /srv/guestbook/media/film.mp4 2>/dev/null || true
         chown guestbook:uploads /srv/guestbook/media/film.mp4
         chmod 640 /srv/guestbook/media/film.mp4
         restart_app""",
-        '[ "$(status /upload -F file=@/bin/ls)" = 500 ]',
+        '[ "$(status /upload -F file=@/bin/ls)" = 500 ]'
+        " && journalctl --unit guestbook | grep --quiet 'No space left on device'",
         finding("disk-full", "/srv/guestbook/media"),
     ),
 ]

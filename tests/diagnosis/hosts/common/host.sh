@@ -24,9 +24,16 @@ restart_nginx() {
     systemctl restart nginx
 }
 
+# Gunicorn says that it is ready before its workers have loaded the app; a request waits for them.
 restart_app() {
     systemctl daemon-reload
     systemctl restart guestbook
+    status "${app:-/}" > /dev/null
+}
+
+# What is asked of a healthy host before anything is done to it
+is_healthy() {
+    [ "$(status "${app:-/}")" = 200 ]
 }
 
 # fetch URL_PATH CURL_ARGUMENTS…: status line, headers and body, as a visitor gets them.

@@ -1,1 +1,2 @@
 site=http://example.com
+app=/guestbook/
