@@ -55,9 +55,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             )
             return answer
 
-        found = _diagnosis.run(
-            ask, {hint: arguments[option] for option, hint in HINTS.items() if arguments[option]}
-        )
+        hints = {hint: arguments[option] for option, hint in HINTS.items() if arguments[option]}
+        try:
+            found = _diagnosis.run(ask, hints)
+        except _diagnosis.AskError as error:
+            return {**result, "failed": True, "msg": f"The host could not be asked: {error}"}
         host, now = variables["inventory_hostname"], datetime.datetime.now(datetime.timezone.utc)
         sites = []
         for site in found:

@@ -54,6 +54,11 @@ JUDGES: t.Sequence[t.Any] = (
     _diagnose_proxy,
 )
 
+
+class AskError(Exception):
+    """The host could not be asked at all."""
+
+
 # What a user may know of an app that its process does not tell.
 APP_HINTS = ("callable", "virtualenv", "user", "directory")
 
@@ -64,10 +69,13 @@ def run(ask: Ask, hints: Answer | None = None) -> list[dict[str, t.Any]]:
     :param hints: what the user knows and the host does not tell: ``callable``, ``virtualenv``,
         ``directory``, ``user``, ``domains``.
     """
-    nginx = ask("nginx_config_info", {})["nginx"]
-    processes = ask("flask_process_info", {})
+    nginx = succeeded(ask("nginx_config_info", {}))["nginx"]
+    config = _diagnosis_sites.config(nginx)
+    processes = succeeded(
+        ask("flask_process_info", {"addresses": _diagnosis_sites.upstreams(config)})
+    )
     reports = []
-    for site in _diagnosis_sites.sites(nginx, processes, hints or {}):
+    for site in _diagnosis_sites.sites(config, processes["processes"], hints or {}):
         case = _diagnosis_case.Case(nginx, processes, site)
         ask_app(ask, case)
         looked = list(_diagnosis_case.looks(case))
@@ -84,6 +92,16 @@ def run(ask: Ask, hints: Answer | None = None) -> list[dict[str, t.Any]]:
             judge.judge(case, findings)
         reports.append(_diagnosis_report.report(case, findings))
     return reports
+
+
+def succeeded(answer: Answer) -> Answer:
+    """Return an answer without which nothing can be found out.
+
+    :raises AskError: when there is none.
+    """
+    if answer.get("failed"):
+        raise AskError(str(answer.get("msg") or answer))
+    return answer
 
 
 def ask_app(ask: Ask, case: _diagnosis_case.Case) -> None:

@@ -33,7 +33,9 @@ NGINX_ETAG = re.compile(r'(?:W/)?"[0-9a-f]{6,16}-[0-9a-f]+"\Z')
 WERKZEUG_ETAG = re.compile(r'(?:W/)?"\d+\.\d+-\d+-\d+"\Z')
 # Where apps keep the directory that they save uploads in: Flask's documentation, Django's name for
 # it, and Flask-Uploads.
-UPLOAD_KEYS = re.compile(r"UPLOAD_FOLDER\Z|MEDIA_ROOT\Z|UPLOADED_[A-Z0-9_]+_DEST\Z|UPLOADS_DEFAULT_DEST\Z")
+UPLOAD_KEYS = re.compile(
+    r"UPLOAD_FOLDER\Z|MEDIA_ROOT\Z|UPLOADED_[A-Z0-9_]+_DEST\Z|UPLOADS_DEFAULT_DEST\Z"
+)
 # What people call the prefix of uploads, where nothing else tells.
 UPLOAD_NAMES = re.compile(r"/(?:media|uploads?|uploaded|files|user[-_]?(?:content|files))/\Z", re.I)
 # A sample that browsers load with a page tells more than a picture.
@@ -91,7 +93,9 @@ class Response:
         """Whether Flask answered: Werkzeug's ETag, or its own page of an error."""
         if WERKZEUG_ETAG.match(self.first("ETag")):
             return True
-        return (self.status or 0) >= 400 and self.head.lstrip().lower().startswith("<!doctype html>\n<html lang=en>\n<title>")
+        return (self.status or 0) >= 400 and self.head.lstrip().lower().startswith(
+            "<!doctype html>\n<html lang=en>\n<title>"
+        )
 
     def __str__(self) -> str:
         request = self.request
@@ -196,7 +200,11 @@ class Case:
         for listen in listens:
             if not str(listen.address).startswith("unix:"):
                 wild = listen.address in ("", "*", "0.0.0.0", "[::]", "::")
-                return ("127.0.0.1" if wild else str(listen.address).strip("[]"), listen.port, listen.tls)
+                return (
+                    "127.0.0.1" if wild else str(listen.address).strip("[]"),
+                    listen.port,
+                    listen.tls,
+                )
         return "127.0.0.1", 80, False
 
     def request(self, key: str, target: str, **more: t.Any) -> Question:
@@ -224,7 +232,8 @@ class Case:
                 where = {"unix_socket": address[len("unix:") :]}
             else:
                 host, _colon, port = address.rpartition(":")
-                if host in ("0.0.0.0", "[::]", "*"):
+                # Wildcards lead nowhere, and names of containers only their neighbours.
+                if host in ("0.0.0.0", "[::]") or not re.fullmatch(r"[\d.]+|\[[\da-f:]+\]", host):
                     continue
                 where = {"address": host.strip("[]"), "port": int(port), "tls": False}
             protocol = "uwsgi" if self.is_uwsgi else "http"
@@ -256,7 +265,11 @@ class Case:
     def nginx_user(self) -> Question:
         """Whom to ask as, to know what Nginx's workers may do."""
         nginx = self.nginx
-        return {"uid": nginx.get("worker_uid"), "gid": nginx.get("worker_gid"), "groups": nginx.get("worker_groups") or []}
+        return {
+            "uid": nginx.get("worker_uid"),
+            "gid": nginx.get("worker_gid"),
+            "groups": nginx.get("worker_groups") or [],
+        }
 
     @property
     def nginx_view(self) -> Question:
@@ -266,7 +279,11 @@ class Case:
     @property
     def app_user(self) -> Question:
         process = self.process or {}
-        return {"uid": process.get("uid"), "gid": process.get("gid"), "groups": process.get("groups") or []}
+        return {
+            "uid": process.get("uid"),
+            "gid": process.get("gid"),
+            "groups": process.get("groups") or [],
+        }
 
     @property
     def app_view(self) -> Question:
@@ -288,7 +305,11 @@ class Case:
     @functools.cached_property
     def prefix(self) -> str:
         """Where the public finds the app: empty, or a path without a slash at its end."""
-        patterns = [way.location.pattern for way in self.site.passes if way.location.modifier in ("", "^~", "=")]
+        patterns = [
+            way.location.pattern
+            for way in self.site.passes
+            if way.location.modifier in ("", "^~", "=")
+        ]
         named = any(way.location.modifier == "@" for way in self.site.passes)
         if "/" in patterns or named or not patterns:
             return ""
@@ -306,7 +327,13 @@ class Case:
     def static(self) -> list[StaticMount]:
         """The app's static mounts that have a folder."""
         return [
-            StaticMount(f"core.static.{n}", mount["endpoint"], self.public(mount["url"]), mount["folder"], mount.get("shadowed_by"))
+            StaticMount(
+                f"core.static.{n}",
+                mount["endpoint"],
+                self.public(mount["url"]),
+                mount["folder"],
+                mount.get("shadowed_by"),
+            )
             for n, mount in enumerate((self.app or {}).get("mounts") or [])
             if mount.get("folder")
         ]
@@ -435,21 +462,25 @@ class Case:
             for answer in answers.values():
                 if answer.get("path") == path and "exists" in answer and "entries" not in answer:
                     kind = answer.get("type") or "file"
-                    return (str(kind) if answer["exists"] else None)
+                    return str(kind) if answer["exists"] else None
                 tree = answer.get("entries")
                 for entry in tree or []:
                     if entry["path"] == path:
                         return str(entry["type"])
         return None
 
-    def route(self, target: str, method: str = "GET", exists: t.Callable[[str], str | None] | None = None) -> t.Any:
+    def route(
+        self, target: str, method: str = "GET", exists: t.Callable[[str], str | None] | None = None
+    ) -> t.Any:
         """Return what Nginx does with a target in this server block; ``None`` without one.
 
         :param exists: what a path is; by default all that is asked for is there, as a file.
         """
         if self.config is None or self.server is None:
             return None
-        return _nginx_routes.route(self.config, self.server, target, method=method, exists=exists or present)
+        return _nginx_routes.route(
+            self.config, self.server, target, method=method, exists=exists or present
+        )
 
     # Samples
 
@@ -461,7 +492,9 @@ class Case:
             for entry in (tree or {}).get("entries") or []
             if entry["type"] == "file"
         ]
-        shown = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
+        shown = [
+            name for name in names if not any(part.startswith(".") for part in name.split("/"))
+        ]
         rank = {suffix: n for n, suffix in enumerate(SAMPLE_SUFFIXES)}
         shown.sort(key=lambda name: (rank.get(posixpath.splitext(name)[1], len(rank)), name))
         return shown[0] if shown else None
@@ -500,14 +533,46 @@ def directory_of(location: _nginx_config.Location, prefix: str = "/") -> str | N
 def looks(case: Case) -> t.Iterator[Question]:
     """Yield the questions of the first round: what lies in the directories that matter."""
     for mount in case.static:
-        yield {"kind": "trees", "id": f"{mount.key}.tree", "path": mount.folder, "limit": LOOK_LIMIT, "seconds": 2.0, **case.app_view}
+        yield {
+            "kind": "trees",
+            "id": f"{mount.key}.tree",
+            "path": mount.folder,
+            "limit": LOOK_LIMIT,
+            "seconds": 2.0,
+            **case.app_view,
+        }
     for n, each in enumerate(case.files_locations):
-        yield {"kind": "trees", "id": f"core.location.{n}.tree", "path": each.directory, "limit": LOOK_LIMIT, "seconds": 2.0, **case.nginx_view}
-        yield {"kind": "files", "id": f"core.location.{n}.directory", "path": each.directory, "hash": False, **case.nginx_view}
+        yield {
+            "kind": "trees",
+            "id": f"core.location.{n}.tree",
+            "path": each.directory,
+            "limit": LOOK_LIMIT,
+            "seconds": 2.0,
+            **case.nginx_view,
+        }
+        yield {
+            "kind": "files",
+            "id": f"core.location.{n}.directory",
+            "path": each.directory,
+            "hash": False,
+            **case.nginx_view,
+        }
     for n, upload in enumerate(case.uploads):
-        yield {"kind": "files", "id": f"core.upload.{n}.directory", "path": upload.path, "hash": False, **case.app_view}
+        yield {
+            "kind": "files",
+            "id": f"core.upload.{n}.directory",
+            "path": upload.path,
+            "hash": False,
+            **case.app_view,
+        }
     if case.media_root:
-        yield {"kind": "trees", "id": "core.media.tree", "path": case.media_root, "limit": LOOK_LIMIT, "seconds": 2.0}
+        yield {
+            "kind": "trees",
+            "id": "core.media.tree",
+            "path": case.media_root,
+            "limit": LOOK_LIMIT,
+            "seconds": 2.0,
+        }
 
 
 def questions(case: Case) -> t.Iterator[Question]:
@@ -516,7 +581,14 @@ def questions(case: Case) -> t.Iterator[Question]:
         yield case.request("core.app", case.public("/"))
         socket = case.socket
         if socket and case.nginx.get("worker_uid") is not None:
-            yield {"kind": "paths", "id": "core.socket", "path": socket, "want": ["write"], **case.nginx_user, **case.nginx_view}
+            yield {
+                "kind": "paths",
+                "id": "core.socket",
+                "path": socket,
+                "want": ["write"],
+                **case.nginx_user,
+                **case.nginx_view,
+            }
         direct = case.direct("core.direct", "/")
         if direct:
             yield direct
@@ -527,21 +599,63 @@ def questions(case: Case) -> t.Iterator[Question]:
         target = mount.url + quoted(sample)
         yield case.request(mount.key, target)
         yield case.request(f"{mount.key}.gzip", target, headers={"Accept-Encoding": "gzip"})
-        yield {"kind": "files", "id": f"{mount.key}.source", "path": posixpath.join(mount.folder, sample), "hash": True, **case.app_view}
+        yield {
+            "kind": "files",
+            "id": f"{mount.key}.source",
+            "path": posixpath.join(mount.folder, sample),
+            "hash": True,
+            **case.app_view,
+        }
         route = case.route(target)
         if route and route.path:
-            yield {"kind": "paths", "id": f"{mount.key}.path", "path": route.path, "want": ["read"], **case.nginx_user, **case.nginx_view}
-            yield {"kind": "files", "id": f"{mount.key}.file", "path": route.path, "hash": True, **case.nginx_view}
+            yield {
+                "kind": "paths",
+                "id": f"{mount.key}.path",
+                "path": route.path,
+                "want": ["read"],
+                **case.nginx_user,
+                **case.nginx_view,
+            }
+            yield {
+                "kind": "files",
+                "id": f"{mount.key}.file",
+                "path": route.path,
+                "hash": True,
+                **case.nginx_view,
+            }
     upload = case.upload
     if upload and case.process:
-        yield {"kind": "canaries", "id": CANARY, "directory": upload.path, "suffix": ".txt", **case.app_user, **case.app_view}
-        yield {"kind": "paths", "id": "core.upload.path", "path": upload.path, "want": ["traverse", "write"], **case.app_user, **case.app_view}
+        yield {
+            "kind": "canaries",
+            "id": CANARY,
+            "directory": upload.path,
+            "suffix": ".txt",
+            **case.app_user,
+            **case.app_view,
+        }
+        yield {
+            "kind": "paths",
+            "id": "core.upload.path",
+            "path": upload.path,
+            "want": ["traverse", "write"],
+            **case.app_user,
+            **case.app_view,
+        }
     if case.media_url and case.server is not None:
         name = f"{{canary:{CANARY}}}" if upload else "flask-verify-absent"
         yield case.request("core.media", case.media_url + name)
         yield case.request("core.media.absent", case.media_url + "flask-verify-absent")
     if case.media_directory:
-        yield {"kind": "paths", "id": "core.media.path", "path": case.media_directory, "want": ["traverse"], "unwanted": ["write"], "sample_files": 200, **case.nginx_user, **case.nginx_view}
+        yield {
+            "kind": "paths",
+            "id": "core.media.path",
+            "path": case.media_directory,
+            "want": ["traverse"],
+            "unwanted": ["write"],
+            "sample_files": 200,
+            **case.nginx_user,
+            **case.nginx_view,
+        }
 
 
 def quoted(path: str) -> str:

@@ -52,42 +52,68 @@ class Site:
     hints: Answer
 
 
-def sites(nginx: Answer, processes: Answer, hints: Answer) -> list[Site]:
-    """Return what this host serves; one site without anything, where nothing was found."""
-    config = (
-        _nginx_config.load(
-            {file["path"]: file["content"] for file in nginx.get("files") or []},
-            nginx.get("conf_file") or "/etc/nginx/nginx.conf",
-            nginx.get("prefix") or "/etc/nginx/",
-        )
-        if nginx.get("files")
-        else None
+def config(nginx: Answer) -> _nginx_config.Config | None:
+    """Return the configuration that was found; ``None`` where there is none to be read."""
+    if not nginx.get("files"):
+        return None
+    return _nginx_config.load(
+        {file["path"]: file["content"] for file in nginx["files"]},
+        nginx.get("conf_file") or "/etc/nginx/nginx.conf",
+        nginx.get("prefix") or "/etc/nginx/",
     )
-    found: list[Site] = []
-    seen: list[Answer] = []
-    ways = [way for server in (config.servers if config else []) for way in passes(config, server)]
-    wanted = hints.get("domains") or []
-    for process in processes.get("processes") or []:
-        own = [way for way in ways if set(way.addresses) & set(addresses(process))]
-        servers = sorted(
-            {id(way.server): way.server for way in own}.values(),
-            key=lambda server: (not set(server.names) & set(wanted), not is_tls(server)),
-        )
-        if servers:
-            seen.append(process)
-            server = servers[0]
-            here = [way for way in own if way.server is server]
-            found.append(Site(config, server, here, process, hints))
-    if not found:
-        # Nobody listens where Nginx leads, or Nginx leads nowhere: both are worth a report.
-        rest = [p for p in processes.get("processes") or [] if p.get("callable")]
-        process = rest[0] if rest else None
-        server = (
-            ways[0].server if ways else (config.servers[0] if config and config.servers else None)
-        )
-        here = [way for way in ways if way.server is server]
-        found.append(Site(config, server, here, process, hints))
-    return found
+
+
+def upstreams(found: _nginx_config.Config | None) -> list[str]:
+    """Return each address that Nginx leads to, once."""
+    return list(dict.fromkeys(address for way in _ways(found) for address in way.addresses))
+
+
+def sites(
+    found: _nginx_config.Config | None, processes: t.Sequence[Answer], hints: Answer
+) -> list[Site]:
+    """Return what this host serves; one site without anything, where nothing was found.
+
+    :param processes: of ``flask_process_info``, asked also for whoever listens where Nginx leads.
+    """
+    ways = _ways(found)
+    sites_found = [
+        Site(found, own[0].server, own, process, hints)
+        for process in processes
+        if process.get("server") and (own := _ways_to(process, ways, hints))
+    ]
+    served = {id(site.server) for site in sites_found}
+    listening = {address for process in processes for address in addresses(process)}
+    for server in {id(way.server): way.server for way in ways}.values():
+        own = [way for way in ways if way.server is server]
+        if id(server) not in served and not any(
+            is_remote(address) or address in listening for way in own for address in way.addresses
+        ):
+            # Where Nginx leads, nobody listens.
+            sites_found.append(Site(found, server, own, None, hints))
+    if sites_found:
+        return sites_found
+    # Nginx leads to none of them, or there is no Nginx: that is worth a report.
+    apps = [process for process in processes if process.get("callable")]
+    server = next(iter(found.servers), None) if found else None
+    return [Site(found, server, [], apps[0] if apps else None, hints)]
+
+
+def _ways(found: _nginx_config.Config | None) -> list[Pass]:
+    return [way for server in (found.servers if found else []) for way in passes(found, server)]
+
+
+def _ways_to(process: Answer, ways: t.Sequence[Pass], hints: Answer) -> list[Pass]:
+    """Return the locations of one server block that lead to a process."""
+    reached = set(addresses(process))
+    own = [way for way in ways if reached & set(way.addresses)]
+    wanted = set(hints.get("domains") or [])
+    own.sort(key=lambda way: (not wanted & set(way.server.names), not is_tls(way.server)))
+    return [way for way in own if way.server is own[0].server]
+
+
+def is_remote(address: str) -> bool:
+    """Return whether an address is of another host, as far as it tells."""
+    return not address.startswith(("unix:", "127.", "[::1]:", "localhost:"))
 
 
 def is_tls(server: _nginx_config.Server) -> bool:
@@ -96,17 +122,14 @@ def is_tls(server: _nginx_config.Server) -> bool:
 
 def addresses(process: Answer) -> list[str]:
     """Return where an app server can be reached: a wildcard by any address of this host."""
-    found = []
-    for address in process.get("listens") or []:
-        found.append(normal(address))
-    container = process.get("container") or {}
-    for port in container.get("ports") or []:
-        found.append(normal(f"{port.get('host_address') or '0.0.0.0'}:{port['host_port']}"))
+    found = [
+        normal(address) for address in (process.get("reachable_at") or process.get("listens") or [])
+    ]
     for address in list(found):
         host, _colon, port = address.rpartition(":")
         if host in ("0.0.0.0", "[::]", "*"):
             found += [f"127.0.0.1:{port}", f"[::1]:{port}"]
-    return found
+    return list(dict.fromkeys(found))
 
 
 def normal(address: str) -> str:

@@ -302,6 +302,7 @@ LOCATIONS = [
         '[ "$(status /guestbook/uploads/note.txt)" = 404 ]',
         finding(
             "location-missing",
+            # The first is of an upstream.
             Line(CONF, "server {", 2),
             Line(CONF, "location /guestbook/ {"),
             Line(CONF, "location ^~ /uploads/ {"),

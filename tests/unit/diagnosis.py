@@ -109,7 +109,9 @@ def case(
         **(nginx or {}),
     }
     processes = {"processes": [{**PROCESS, **(process or {})}], "unseen": []}
-    site = _diagnosis_sites.sites(seen, processes, hints or {})[0]
+    site = _diagnosis_sites.sites(
+        _diagnosis_sites.config(seen), processes["processes"], hints or {}
+    )[0]
     made = _diagnosis_case.Case(seen, processes, site)
     made.app = copy.deepcopy({**APP, **(app or {})})
     made.answers = dict(answers or {})
