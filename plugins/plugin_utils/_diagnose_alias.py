@@ -91,11 +91,12 @@ def _sample(
     case: Case, ground: _deliveries.Ground, number: int, each: _diagnosis_case.FilesLocation
 ) -> str | None:
     """Return the name of a file below a location, quoted, or the canary's."""
+    if case.upload and case.process and each.directory == case.media_root:
+        # An upload may be one that Nginx can't read.
+        return f"{{canary:{_diagnosis_case.CANARY}}}"
     names = ground.names(f"core.location.{number}.tree")
     if names:
         return _diagnosis_case.quoted(names[0])
-    if case.upload and case.process and each.directory == case.media_root:
-        return f"{{canary:{_diagnosis_case.CANARY}}}"
     return None
 
 
@@ -149,9 +150,9 @@ def _judge_up(
         is_directory = straight is None and response.status == 301
         if (response.status == 200 and is_same) or is_directory:
             leaks.append(response)
-    # Where files are for some visitors only, this one got neither. Else no answer is a good one.
-    is_kept = straight is not None and straight.status in (401, 403)
-    if not leaks and (asked and not is_kept):
+    # A file that can't be had in the straight way, for whatever reason, tells nothing of the other.
+    is_told = straight is None or straight.status == 200
+    if not leaks and asked and is_told:
         return
     if not leaks and not _is_chosen(case, each, f"{each.url}../x"):
         return
