@@ -37,7 +37,9 @@ UPLOAD_KEYS = re.compile(
     r"UPLOAD_FOLDER\Z|MEDIA_ROOT\Z|UPLOADED_[A-Z0-9_]+_DEST\Z|UPLOADS_DEFAULT_DEST\Z"
 )
 # What people call the prefix of uploads, where nothing else tells.
-UPLOAD_NAMES = re.compile(r"/(?:media|uploads?|uploaded|files|user[-_]?(?:content|files))/\Z", re.I)
+UPLOAD_NAMES = re.compile(
+    r"/(?:media|uploads?|uploaded|files|user[-_]?(?:content|files))/\Z", re.IGNORECASE
+)
 # A sample that browsers load with a page tells more than a picture.
 SAMPLE_SUFFIXES = (".css", ".js", ".mjs", ".svg", ".png")
 CANARY = "core.canary"
