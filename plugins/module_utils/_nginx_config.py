@@ -386,7 +386,7 @@ class _Source:
             return None
         try:
             with tempfile.TemporaryDirectory(prefix="nginx-config-") as directory:
-                stage = _nginx_tree.Stage(build, directory, None)
+                stage = _nginx_tree.Stage(build, directory, None, spares_temp_paths=True)
                 return stage.test(self.given.directives)
         except _nginx_tree.NginxError as error:
             message = _nginx_tree.Message(

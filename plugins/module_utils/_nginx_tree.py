@@ -44,6 +44,9 @@ _CREATED = frozenset(
     + [f"{kind}_{what}" for kind in ("proxy", "fastcgi", "uwsgi", "scgi")
        for what in ("temp_path", "cache_path")]
 )  # fmt: skip
+# The modules that keep bodies and answers on disk, whose directories Nginx not only makes but gives
+# to its user, whose ever they are: ngx_create_paths() in src/core/ngx_file.c.
+_SPOOLING = ("proxy", "fastcgi", "uwsgi", "scgi")
 _DUMPED = re.compile(r"^# configuration file (.*):$", re.MULTILINE)
 
 
@@ -62,7 +65,10 @@ class NginxError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Build:
-    """An Nginx binary, and the paths that it was built with."""
+    """An Nginx binary, and the paths that it was built with.
+
+    :ivar temp_paths: its directives that name a directory for bodies or answers.
+    """
 
     binary: str
     version: str
@@ -70,6 +76,7 @@ class Build:
     conf_file: str
     pid_file: str
     body_temp_path: str = ""
+    temp_paths: tuple[str, ...] = ()
 
     @property
     def conf_directory(self) -> str:
@@ -188,8 +195,15 @@ def parse_build(binary: str, text: str) -> Build:
     conf_file = os.path.join(prefix, options.get("conf-path", "conf/nginx.conf"))
     pid_file = os.path.join(prefix, options.get("pid-path", "logs/nginx.pid"))
     body_temp_path = options.get("http-client-body-temp-path", "client_body_temp")
+    spooling = [name for name in _SPOOLING if f"without-http_{name}_module" not in options]
     return Build(
-        binary, version[1], prefix, conf_file, pid_file, os.path.join(prefix, body_temp_path)
+        binary,
+        version[1],
+        prefix,
+        conf_file,
+        pid_file,
+        os.path.join(prefix, body_temp_path),
+        tuple(f"{name}_temp_path" for name in ("client_body", *spooling)),
     )
 
 
@@ -220,6 +234,8 @@ class Stage:
     """The tree as it would be after a change, or as it is.
 
     :param together_with: changes that others are about to make.
+    :param spares_temp_paths: whether the test also leaves directories for bodies as they are, which
+        Nginx would make and give to its user when it starts.
     :ivar included: whether an include reaches the changed file.
     :ivar http_includes: patterns of the includes at the http level, for advice.
     :ivar pid_file: where the live Nginx keeps its process id.
@@ -231,7 +247,12 @@ class Stage:
         directory: str,
         change: Change | None,
         together_with: t.Sequence[Change] = (),
+        *,
+        spares_temp_paths: bool = False,
     ) -> None:
+        self._spares_temp_paths = spares_temp_paths
+        # Those set for all servers.
+        self._temp_paths: set[str] = set()
         self.included = False
         self.http_includes: list[str] = []
         self.pid_file = build.pid_file
@@ -255,6 +276,13 @@ class Stage:
             f"{self._mirror}{conf_directory.rstrip('/')}/{os.path.basename(build.conf_file)}"
         )
         self._stage(build.conf_file, ())
+        if spares_temp_paths and self._http_end is not None:
+            file, end = self._http_end
+            unset = [name for name in build.temp_paths if name not in self._temp_paths]
+            file.edits.append((end, end, "".join(map(self._temp_path, unset))))
+
+    def _temp_path(self, name: str) -> str:
+        return f" {name} {_nginx_syntax.quote(self._path(f'created/{name}'))};"
 
     def add_probe(self) -> None:
         """Include the changed file in a server of its own, at the end of the http block."""
@@ -432,7 +460,10 @@ class Stage:
                 self._names[self._path("nginx.pid")] = self.pid_file
             self._sets_pid = True
         elif directive.name in _CREATED and arguments:
-            self._rewrite_created(file, directive.words[1])
+            if inside == ("http",) and directive.name in self._build.temp_paths:
+                self._temp_paths.add(directive.name)
+            is_spared = self._spares_temp_paths and directive.name in self._build.temp_paths
+            self._rewrite_created(file, directive.words[1], is_spared)
 
     def _rewrite_include(
         self, file: _File, directive: _nginx_syntax.Directive, inside: tuple[str, ...]
@@ -454,12 +485,18 @@ class Stage:
         text = " ".join(f"include {_nginx_syntax.quote(name)};" for name in includes)
         file.replace(directive.start, directive.end, text)
 
-    def _rewrite_created(self, file: _File, word: _nginx_syntax.Word) -> None:
-        """Keep the test from creating what the live Nginx has not created yet."""
+    def _rewrite_created(
+        self, file: _File, word: _nginx_syntax.Word, is_spared: bool = False
+    ) -> None:
+        """Keep the test from creating what the live Nginx has not created yet.
+
+        :param is_spared: also from changing what there is.
+        """
         if word.value in ("off", "stderr") or re.search(r"[$:]", word.value):
             return
         path = os.path.join(self._build.prefix, word.value.rstrip("/"))
-        if os.path.lexists(path) or not os.access(os.path.dirname(path), os.W_OK | os.X_OK):
+        is_creatable = os.access(os.path.dirname(path), os.W_OK | os.X_OK)
+        if not is_spared and (os.path.lexists(path) or not is_creatable):
             return
         staged = self._path(f"created/{len(self._names)}")
         self._names[staged] = path

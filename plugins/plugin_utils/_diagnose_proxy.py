@@ -167,37 +167,45 @@ def _links(response: Response | None) -> list[str]:
     return LINK.findall(response.head) if response is not None and response.status == 200 else []
 
 
+def _twice(case: Case, mounting: Mounting, seen: list[str]) -> Finding:
+    """Return what is wrong where Nginx and SCRIPT_NAME don't agree who takes the prefix off."""
+    prefix, way = case.prefix, mounting.way
+    bare = _without_uri(way)
+    if mounting.is_stripped:
+        return Finding(
+            "proxy-prefix-lost",
+            "error",
+            way.directive.component,
+            f"Nginx takes {prefix} off the path, and the app's server wants it there (SCRIPT_NAME={mounting.script_name})",
+            "; ".join(seen),
+            f"Let Nginx leave the path as it is (proxy_pass {bare};), since SCRIPT_NAME is set; or take "
+            "SCRIPT_NAME out and send X-Forwarded-Prefix.",
+            "flask_site_url_prefix",
+        )
+    return Finding(
+        "proxy-prefix-doubled",
+        "error",
+        way.directive.component,
+        f"the prefix {prefix} counts twice: Nginx leaves it on the path, and tells the app that it stands before that",
+        "; ".join(seen),
+        f"Let Nginx take it off: write proxy_pass {bare}/; here.",
+        "flask_site_url_prefix",
+    )
+
+
 def _judge_prefix(case: Case, findings: Findings) -> None:
     mounting = _mounting(case)
     page, slash = case.response("core.app"), case.response("proxy.slash")
     if mounting is None or page is None:
         return
-    prefix, way = case.prefix, mounting.way
+    prefix = case.prefix
     doubled = prefix + prefix + "/"
     told = bool(mounting.script_name) or (bool(mounting.forwarded) and mounting.heeds is not False)
     links = [*_links(page), *([slash.first("Location")] if slash is not None else [])]
     paths = [urllib.parse.urlsplit(link).path for link in links]
     if any(path.startswith(doubled) for path in paths) or _is_told_twice(mounting, page):
-        findings.add(
-            Finding(
-                "proxy-prefix-doubled",
-                "error",
-                way.directive.component,
-                f"the prefix {prefix} counts twice: "
-                + (
-                    f"Nginx takes it off the path, and the app's server wants it there (SCRIPT_NAME={mounting.script_name})"
-                    if mounting.is_stripped
-                    else "Nginx leaves it on the path, and tells the app that it stands before that"
-                ),
-                "; ".join([str(page), *_shown_links(links, doubled)]),
-                f"Let Nginx leave the path as it is (proxy_pass {_without_uri(way)};), since SCRIPT_NAME is set; "
-                "or take SCRIPT_NAME out and send X-Forwarded-Prefix."
-                if mounting.is_stripped
-                else f"Let Nginx take it off: write proxy_pass {_without_uri(way)}/; here.",
-                "flask_site_url_prefix",
-            ),
-            subjects=[case.public("/")],
-        )
+        seen = [str(page), *_shown_links(links, doubled)]
+        findings.add(_twice(case, mounting, seen), subjects=[case.public("/")])
         return
     if any(path == prefix or path.startswith(prefix + "/") for path in paths):
         return

@@ -96,6 +96,19 @@ def test_a_running_nginx(host: Host, find: Find) -> None:
     assert found["unseen"] == []
 
 
+def test_directories_for_bodies_stay_whose_they_are(host: Host, find: Find) -> None:
+    host.start()
+    bodies, gone = host.home / "t1", host.home / "t2"
+    # As Nginx itself does when it starts, or tests what is there.
+    assert bodies.stat().st_uid == find()["worker_uid"]
+    os.chown(bodies, 12345, 12345)
+    gone.rmdir()
+    found = find()
+    assert found["test"]["ok"], found["test"]
+    assert bodies.stat().st_uid == 12345
+    assert not gone.exists()
+
+
 def test_what_changed_after_the_configuration_was_loaded(host: Host, find: Find) -> None:
     first = write(host, "conf.d/a.conf", host.server("a", "a"))
     host.start()

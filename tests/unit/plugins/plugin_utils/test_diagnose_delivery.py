@@ -193,7 +193,7 @@ PREFIXED = diagnosis.SITE.replace("location / {", "location /shop/ {").replace(
         (True, True, None, 200, "/shop/static/a.css", []),
         (False, True, None, 200, "/static/a.css", [("proxy-prefix-lost", f"{diagnosis.CONF}:10")]),
         (True, False, None, 200, "/static/a.css", [("proxy-prefix-lost", "wsgi:app")]),
-        (True, True, "/shop", 500, "", [("proxy-prefix-doubled", f"{diagnosis.CONF}:11")]),
+        (True, True, "/shop", 500, "", [("proxy-prefix-lost", f"{diagnosis.CONF}:11")]),
     ],
 )
 def test_a_prefix_is_judged_by_links(
