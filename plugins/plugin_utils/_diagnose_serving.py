@@ -32,11 +32,10 @@ def questions(case: Case) -> t.Iterator[dict[str, t.Any]]:
     """Ask for each name that the user has given, besides what all judges ask for."""
     for name in unserved_names(case):
         yield case.request(f"serving.name.{name}", "/", host=name)
-    name = own_name(case)
-    if name:
-        asked = case.direct("serving.server_name", "/")
-        if asked:
-            yield {**asked, "host": name}
+    own = own_name(case)
+    asked = case.direct("serving.server_name", "/")
+    if own and asked:
+        yield {**asked, "host": own}
 
 
 def judge(case: Case, findings: Findings) -> None:

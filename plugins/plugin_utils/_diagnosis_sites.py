@@ -94,12 +94,14 @@ def sites(
         return sites_found
     # Nginx leads to none of them, or there is no Nginx: that is worth a report.
     apps = [process for process in processes if process.get("callable")]
-    server = next(iter(found.servers), None) if found else None
-    return [Site(found, server, [], apps[0] if apps else None, hints)]
+    first = next(iter(found.servers), None) if found else None
+    return [Site(found, first, [], apps[0] if apps else None, hints)]
 
 
 def _ways(found: _nginx_config.Config | None) -> list[Pass]:
-    return [way for server in (found.servers if found else []) for way in passes(found, server)]
+    if found is None:
+        return []
+    return [way for server in found.servers for way in passes(found, server)]
 
 
 def _ways_to(process: Answer, ways: t.Sequence[Pass], hints: Answer) -> list[Pass]:

@@ -53,7 +53,7 @@ def publish(
     # Of a log, Ansible takes it to be 79.
     width = display.columns if sys.stdout.isatty() else _report_text.WIDEST
     display.display(_report_text.summary(report, paths, width))
-    result = {
+    result: dict[str, t.Any] = {
         "findings": [found["id"] for found in report["findings"]],
         "path": str(files.json),
         "html_path": str(files.html),

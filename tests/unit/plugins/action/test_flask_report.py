@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from ansible.errors import AnsibleActionFail
 from ansible_collections.flaskworks.static_media.plugins.action import flask_report
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _report_task
 
 from tests.unit.plugins.plugin_utils.test_verify import MEDIA, healthy
 
@@ -47,7 +48,7 @@ class Shown(list[str]):
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
     said = Shown()
-    monkeypatch.setattr(flask_report.display, "display", said.append)
+    monkeypatch.setattr(_report_task.display, "display", said.append)
     return said
 
 
