@@ -10,7 +10,8 @@ module: flask_diagnosis
 short_description: Find out what a host serves, and name what is wrong with it
 version_added: 0.1.0
 description:
-  - Needs to know nothing of the host. It finds the running Nginx and the app servers behind it, asks the apps what they are, makes requests, and asks the kernel who may do what.
+  - Needs to know nothing of the host. It finds the running Nginx and the app servers behind it, and asks the apps what they are.
+  - Then it makes requests, and asks the kernel who may do what.
   - Prints a summary, and writes a report for each app found, as JSON, as a page and as JUnit, on the control node.
   - Changes nothing, but for small files of its own in the directories of uploads, which it removes.
   - Needs crossplane on the control node.

@@ -341,7 +341,10 @@ def _foreign(case: Case, stops: t.Sequence[Stop]) -> Finding:
     process, facts = case.process or {}, stop.facts
     runs = f"{process.get('user')} (uid {process.get('uid')})"
     container = case.container
-    fix = f"Give the uploads to the app's user, those of the former owner only: chown -R --from={facts['uid']} {process.get('uid')} {shlex.quote(stop.component)}."
+    fix = (
+        "Give the uploads to the app's user, those of the former owner only: "
+        f"chown -R --from={facts['uid']} {process.get('uid')} {shlex.quote(stop.component)}."
+    )
     if container:
         fix += (
             f' Or run the container by the id that owns them: user: "{facts["uid"]}:{facts["gid"]}".'
@@ -398,7 +401,10 @@ def _read_only(case: Case, stop: Stop) -> Finding:
     else:
         component = str(view.get("mount_point") or host.get("mount_point") or stop.component)
         why = f"{host.get('source')} is mounted read-only: {','.join(host.get('options') or [])}"
-        fix = f"Look in the kernel's log for why (an error makes ext4 read-only), then: mount -o remount,rw {shlex.quote(component)}; and take ro from /etc/fstab."
+        fix = (
+            "Look in the kernel's log for why (an error makes ext4 read-only), then: "
+            f"mount -o remount,rw {shlex.quote(component)}; and take ro from /etc/fstab."
+        )
     return Finding(
         "read-only-filesystem",
         "error",
@@ -561,7 +567,11 @@ def _mend_of_sample(case: Case, sample: Answer, is_media: bool) -> str:
     if not is_media or not process:
         return _access_faults.mend(str(sample["reason"]), stop, user)
     if sample["uid"] != process.get("uid"):
-        return f"Bring files in as the app's user (runuser -u {process.get('user')} -- cp …). What is there: chown {process.get('uid')} {component}, then {_access_faults.grant(str(sample['reason']), stop, user)}"
+        grant = _access_faults.grant(str(sample["reason"]), stop, user)
+        return (
+            f"Bring files in as the app's user (runuser -u {process.get('user')} -- cp …). "
+            f"What is there: chown {process.get('uid')} {component}, then {grant}"
+        )
     made = (
         "In the app, make directories by os.makedirs(path) without a mode of 0o700"
         if sample["is_directory"]

@@ -35,7 +35,7 @@ LINKS_ASKED = 3
 # A rule that hands out files by their name, as in development: Nginx does that in its place.
 HANDS_OUT = re.compile(r"(/(?:.*/)?)<(?:(?:path|string)(?:\([^)]*\))?:)?\w+>\Z")
 VARIABLE = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?\w+>")
-EXAMPLES = {"int": "1", "float": "1.0", "uuid": "00000000-0000-0000-0000-000000000000"}
+CONVERTER_VALUES = {"int": "1", "float": "1.0", "uuid": "00000000-0000-0000-0000-000000000000"}
 READING = {"GET", "HEAD", "OPTIONS"}
 # Of disable_symlinks: openat() with O_NOFOLLOW.
 LINK_LOGGED = re.compile(
@@ -458,7 +458,7 @@ def _swallowed(case: Case) -> t.Iterator[tuple[t.Mapping[str, t.Any], str, t.Any
         methods = set(rule.get("methods") or ["GET"])
         if hands_out and methods <= READING and hands_out[1] in urls:
             continue
-        target = VARIABLE.sub(lambda found: EXAMPLES.get(found[1] or "", "x"), url)
+        target = VARIABLE.sub(lambda found: CONVERTER_VALUES.get(found[1] or "", "x"), url)
         if not any(target.startswith(url) for url in urls):
             continue
         method = "GET" if "GET" in methods else min(methods - READING, default="GET")

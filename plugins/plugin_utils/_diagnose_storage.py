@@ -261,7 +261,10 @@ def _ephemeral_in_container(
     container: Answer, mount: Answer | None, upload: Upload
 ) -> Finding | None:
     name = container["name"]
-    fix = f"Mount a named volume or a directory of the host there (-v media:{upload.path}), and copy the uploads out before the container is replaced: docker cp {name}:{upload.path} ."
+    fix = (
+        f"Mount a named volume or a directory of the host there (-v media:{upload.path}), and copy the "
+        f"uploads out before the container is replaced: docker cp {name}:{upload.path} ."
+    )
     if mount is None:
         message = f"uploads are in the container's own layer, and end with it: no volume holds {upload.path}"
         evidence = f"{upload.key} = {upload.written!r}; mounts of {name}: {_mounts(container)}"
@@ -577,7 +580,8 @@ def _add_missing(case: Case, upload: Upload, findings: Findings) -> None:
                 else f", and {user} may not make it"
             ),
             f"{upload.key} = {upload.written!r}",
-            f"Make it, writable for {user} and readable for Nginx: install -d -o {user} -g {case.nginx.get('worker_user') or 'www-data'} -m 2750 {upload.path}. "
+            f"Make it, writable for {user} and readable for Nginx: install -d -o {user} "
+            f"-g {case.nginx.get('worker_user') or 'www-data'} -m 2750 {upload.path}. "
             "If a deploy has removed it, restore the uploads from a backup first.",
             "flask_media_root",
         ),

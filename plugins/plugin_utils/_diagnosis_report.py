@@ -118,7 +118,8 @@ def _components(access: Answer | None) -> t.Iterator[dict[str, t.Any]]:
     blocked = (access or {}).get("blocked_by") or {}
     is_behind = False
     for component in (access or {}).get("components") or []:
-        stops = component["path"] == blocked.get("component")
+        # The way ends with what isn't there.
+        stops = component["path"] == blocked.get("component") or component.get("type") is None
         yield {
             **{
                 key: component.get(key) for key in ("path", "mode", "owner", "group", "acl", "type")

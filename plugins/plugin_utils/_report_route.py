@@ -109,9 +109,12 @@ def _drafts(route: Route) -> t.Iterator[tuple[Step, bool]]:
         yield _placed("location", location["text"].removeprefix("location "), location)
     for component in route.get("path") or []:
         name = posixpath.basename(component["path"].rstrip("/")) or "/"
-        owner = f"{component['owner']}:{component['group']}"
-        details = (f"{component['mode']} {owner}", *(["ACL"] if component.get("acl") else []))
-        step = _step("disk", component["type"], name, details, component.get("why"))
+        kind = component.get("type")
+        details: tuple[str, ...] = ()
+        if kind:
+            owner = f"{component['owner']}:{component['group']}"
+            details = (f"{component['mode']} {owner}", *(["ACL"] if component.get("acl") else []))
+        step = _step("disk", kind or "not there", name, details, component.get("why"))
         yield step, bool(component["ok"])
     if route.get("upstream"):
         yield _step("app", "upstream", route["upstream"], ()), True

@@ -104,3 +104,17 @@ def test_a_finding_that_is_not_there_is_none() -> None:
 
 def test_the_site_is_where_the_sample_says() -> None:
     assert _report_route.steps(STATIC, [])[1].details == (f"{SITE}:8",)
+
+
+def test_what_is_not_there_has_no_owner() -> None:
+    gone = {
+        "path": "/srv/gone",
+        "type": None,
+        "mode": None,
+        "owner": None,
+        "group": None,
+        "ok": False,
+    }
+    route = {"url": "/a", "status": 404, "served_by": "nginx", "ok": False, "path": [gone]}
+    stop = next(step for step in _report_route.steps(route, []) if step.name == "gone")
+    assert (stop.label, stop.details, stop.state) == ("not there", (), "stop")
