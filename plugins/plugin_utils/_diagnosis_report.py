@@ -135,7 +135,9 @@ def _finding(
 ) -> int | None:
     """Return the finding that a way leads to: of its path, of its location, of its URL."""
     names = {component["path"] for component in components if not component["ok"]}
-    names |= {target, *([location.component] if location else [])}
+    names.add(target)
+    if location:
+        names |= {location.component, *(line.component for line in location.own("alias", "root"))}
     for number, finding in enumerate(found):
         if finding.component in names:
             return number
