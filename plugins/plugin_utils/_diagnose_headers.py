@@ -739,7 +739,6 @@ def _canary_questions(case: Case) -> t.Iterator[dict[str, t.Any]]:
 
 def _existing(case: Case, suffix: str) -> str | None:
     location = case.media_location
-    assert location is not None
     for n, each in enumerate(case.files_locations):
         if each is location:
             names = _entries(case.answer(f"core.location.{n}.tree"), each.directory)

@@ -511,9 +511,8 @@ def _judge_chunked(case: Case, findings: Findings) -> None:
         return
     first, last, target = trap
     response = case.response("limits.chunked") if target else None
-    if not _is_refused(response):
+    if response is None or not _is_refused(response):
         return
-    assert response is not None
     component = (first.directive or last.level.directive).component
     findings.add(
         Finding(
