@@ -219,7 +219,7 @@ def directive_of(location: _nginx_config.Location | None, case: Case) -> t.Any:
 
 def server_of(case: Case) -> _nginx_config.Server:
     """Return the server block, where the caller knows that there is one."""
-    return t.cast(_nginx_config.Server, case.server)
+    return t.cast("_nginx_config.Server", case.server)
 
 
 def is_of_files(location: t.Any) -> bool:
