@@ -83,6 +83,11 @@ class Proc:
         except (KeyError, IndexError, ValueError):
             return None
 
+    def is_roots(self, pid: int) -> bool:
+        """Return whether a process is root's in all ways; one with a set-user-ID bit is of whoever runs it."""
+        found = re.search(r"^Uid:\s+(.*)$", self._text(pid, "status"), re.MULTILINE)
+        return found is not None and set(found[1].split()) == {"0"}
+
     def link(self, pid: int | str, name: str) -> str | None:
         """Return where a link such as ``cwd`` or ``exe`` leads, in the process's own view."""
         path = self._file(pid, name)
