@@ -108,6 +108,7 @@ class _Discovery:
         self._addresses = addresses
         self._unseen: list[str] = []
         self._containers: dict[str, tuple[Facts, list[str]]] = {}
+        self._mains: dict[str, Facts] = {}
         self._units: dict[str, dict[str, str]] = {}
 
     def answer(self) -> Facts:
@@ -308,13 +309,20 @@ class _Discovery:
             return None
         if identity not in self._containers:
             reasons: list[str] = []
-            _engine, facts = _hosted_container.inspect(identity, reasons)
+            found = _hosted_container.look_into(identity, reasons)[1]
+            facts = found and _hosted_container.describe(found)
+            if found:
+                self._mains[identity] = found
             if facts is None:
                 facts = _hosted_container.unknown(identity)
                 facts["addresses"], facts["ports"] = self._proxied(process.pid)
             self._containers[identity] = facts, reasons
         facts, reasons = self._containers[identity]
         unseen += reasons
+        main = self._mains.get(identity)
+        if main is not None and not _hosted_container.holds(main, process.pid, self._proc):
+            unseen.append(_hosted_container.not_held(identity, process.pid))
+            return _hosted_container.unknown(identity)
         return facts
 
     def _proxied(self, pid: int) -> tuple[list[str], list[Facts]]:

@@ -423,8 +423,13 @@ class _ContainerSource(_Source):
         super().__init__(nginx, master, proc, unseen)
         self._pid = master.pid
         self._id = self._proc.container_id(self._pid) or ""
-        self._engine, found = _hosted_container.inspect(self._id, self._unseen)
-        self.container = found or _hosted_container.unknown(self._id)
+        self._engine, found = _hosted_container.look_into(self._id, self._unseen)
+        if found is not None and not _hosted_container.holds(found, self._pid, proc):
+            self._unseen.append(_hosted_container.not_held(self._id, self._pid))
+            self._engine = found = None
+        self.container = (
+            _hosted_container.describe(found) if found else _hosted_container.unknown(self._id)
+        )
 
     def _binary(self) -> str | None:
         if self._engine is None:

@@ -13,6 +13,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _hosted_container,
     _proc,
 )
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _app_question
 
 from tests.unit.processes import CONTAINER, Processes
 
@@ -225,6 +226,7 @@ def test_a_title_in_place_of_the_command_line(processes: Processes, unit: dict[s
 
 
 ENGINE = {
+    "State": {"Running": True, "Pid": MASTER},
     "Id": CONTAINER,
     "Name": "/web",
     "Image": "sha256:1234",
@@ -305,6 +307,19 @@ def test_a_container_and_how_it_is_reached(
     container = only(processes)["container"]
     assert container["process_user"] == "1000:33", "as it is called in its user namespace"
     assert "secret-of-the-image" not in json.dumps(found)
+
+
+def test_a_process_that_only_says_that_it_is_in_a_container_is_none_of_it(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A user's own mount, below containers/ID/, in a namespace of theirs.
+    processes.add(OTHER, ["sleep", "9"], container="b" * 64)
+    facts = {**ENGINE, "State": {"Running": True, "Pid": OTHER}}
+    found = in_container(processes, monkeypatch, facts, listens=["0.0.0.0:8000"])
+    assert found["container"]["name"] is None
+    assert "isn't in the mount namespace" in found["unseen"][0]
+    question, reason = _app_question.question(found)
+    assert question is None and "can't be looked into" in str(reason)
 
 
 def test_what_only_its_own_container_reaches(

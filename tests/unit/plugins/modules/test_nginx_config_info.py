@@ -228,11 +228,14 @@ class FakeEngine:
         return done.returncode, done.stdout, done.stderr
 
 
-def in_container(host: Host, monkeypatch: pytest.MonkeyPatch, engine: t.Any) -> dict[str, t.Any]:
+def in_container(
+    host: Host, monkeypatch: pytest.MonkeyPatch, engine: t.Any, main: int | None = None
+) -> dict[str, t.Any]:
     facts = {
         "Id": CONTAINER,
         "Name": "/proxy",
         "Config": {"Image": "nginx:1", "Env": ["TOKEN=hidden-four"]},
+        "State": {"Running": True, "Pid": main or os.getpid()},
     }
     answer = (engine, facts if engine else None)
     monkeypatch.setattr(_hosted_container, "find", lambda *_given: answer)
@@ -272,6 +275,19 @@ def test_an_nginx_in_a_container_of_which_no_engine_knows(
     assert (found["source"], found["test"], found["version"]) == ("files", None, None)
     assert host.path("conf.d/a.conf") in [file["path"] for file in found["files"]]
     assert "neither docker nor podman knows it" in found["unseen"][0]
+
+
+def test_nothing_is_run_in_a_container_that_a_process_only_says_it_is_in(
+    host: Host, as_root: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.start()
+    with subprocess.Popen(["unshare", "--mount", "cat"], stdin=subprocess.PIPE) as other:
+        while os.readlink(f"/proc/{other.pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt"):
+            pass
+        found = in_container(host, monkeypatch, FakeEngine(), other.pid)
+        other.communicate()
+    assert (found["container"]["name"], found["test"], found["binary"]) == (None, None, None)
+    assert "isn't in the mount namespace" in found["unseen"][0]
 
 
 @pytest.mark.parametrize(
