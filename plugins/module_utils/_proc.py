@@ -85,8 +85,15 @@ class Proc:
 
     def is_roots(self, pid: int) -> bool:
         """Return whether a process is root's in all ways; one with a set-user-ID bit is of whoever runs it."""
+        return self._uids(pid) == {"0"}
+
+    def is_of_two(self, pid: int) -> bool:
+        """Return whether a process has its user by a set-user-ID bit: another one wrote its arguments."""
+        return len(self._uids(pid)) > 1
+
+    def _uids(self, pid: int) -> set[str]:
         found = re.search(r"^Uid:\s+(.*)$", self._text(pid, "status"), re.MULTILINE)
-        return found is not None and set(found[1].split()) == {"0"}
+        return set(found[1].split()) if found else set()
 
     def link(self, pid: int | str, name: str) -> str | None:
         """Return where a link such as ``cwd`` or ``exe`` leads, in the process's own view."""

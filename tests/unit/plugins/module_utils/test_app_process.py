@@ -63,6 +63,20 @@ def test_a_master_and_its_workers_are_one(processes: Processes) -> None:
     assert found["unseen"] == []
 
 
+def test_no_code_is_run_as_a_user_who_has_not_chosen_it(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_proc.Proc, "user_name", lambda _self, _pid, uid: f"user{uid}")
+    # Both bear titles that a user of no rights gave them, and hold a socket of that user's.
+    processes.add(MASTER, GUNICORN, listens=[SOCKET])
+    processes.add(WORKER, GUNICORN, parent=MASTER, shares=MASTER, uid=61002)
+    status = processes.path / str(WORKER) / "status"
+    status.write_text(status.read_text().replace("Uid:\t61002", "Uid:\t61001"))
+    asked = [_app_question.question(each) for each in discover(processes)["processes"]]
+    (question,) = [question for question, _reason in asked if question]
+    assert (question["process_id"], question["user"]) == (MASTER, "user61001")
+
+
 def test_what_does_not_listen_is_no_server(processes: Processes) -> None:
     processes.add(MASTER, GUNICORN)
     processes.add(OTHER, ["uwsgi", "--emperor", "/etc/uwsgi/vassals"])
