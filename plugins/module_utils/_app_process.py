@@ -462,11 +462,7 @@ def _variables(
 
 
 def _read(path: str) -> str | None:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(FILE_LIMIT_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return None
+    return _proc.read_file(path, FILE_LIMIT_BYTES)
 
 
 def _nothing(_path: str) -> str | None:

@@ -77,6 +77,18 @@ def test_no_code_is_run_as_a_user_who_has_not_chosen_it(
     assert (question["process_id"], question["user"]) == (MASTER, "user61001")
 
 
+def test_what_a_command_line_names_is_read_only_if_it_is_a_file(
+    processes: Processes, tmp_path: Path
+) -> None:
+    # Opened, it would wait for whoever writes; and a name may have what no name has.
+    os.mkfifo(tmp_path / "conf.py")
+    argv = [*GUNICORN[:2], "-c", str(tmp_path / "conf.py"), "wsgi:app"]
+    processes.add(MASTER, argv, listens=[SOCKET])
+    assert only(processes)["callable"] == "wsgi:app"
+    processes.add(OTHER, ["gunicorn", "-c", "/dev/zero", "other:app"], listens=["127.0.0.1:1"])
+    assert len(discover(processes)["processes"]) == 2
+
+
 def test_what_does_not_listen_is_no_server(processes: Processes) -> None:
     processes.add(MASTER, GUNICORN)
     processes.add(OTHER, ["uwsgi", "--emperor", "/etc/uwsgi/vassals"])
