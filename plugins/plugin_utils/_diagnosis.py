@@ -177,6 +177,16 @@ def ask_app(ask: Ask, case: _diagnosis_case.Case) -> None:
 def app_question(case: _diagnosis_case.Case) -> tuple[Question | None, str | None]:
     """Return how to ask the app, by what its process tells and the user adds; or why it can't be."""
     told = {key: case.site.hints[key] for key in APP_HINTS if case.site.hints.get(key)}
+    process, user = case.process, told.get("user")
+    if process is not None and user not in (None, process.get("user")) and case.container is None:
+        # Whoever has taken the app's address would have code of theirs run as the app's user.
+        if {"callable", "virtualenv"} <= told.keys():
+            return told, None
+        return None, (
+            f"Process {process.get('pid')} at the app's address runs as {process.get('user')}, not as {user}, so "
+            f"what it names is not run as {user}. Set flask_app_callable and flask_app_virtualenv too, or leave "
+            "out flask_app_user."
+        )
     if case.process is not None:
         # What a user writes is as Gunicorn takes it, however the app was started.
         loader = {"loader": "gunicorn"} if "callable" in told else {}

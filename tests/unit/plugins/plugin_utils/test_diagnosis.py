@@ -67,3 +67,12 @@ def test_a_judge_that_fails_is_an_error_to_the_corpus(monkeypatch: pytest.Monkey
     monkeypatch.setattr(_diagnose_alias, "judge", fail)
     with pytest.raises(TypeError):
         _diagnosis.run(ask, is_strict=True)
+
+
+def test_what_another_users_process_names_is_not_run_as_the_user_told() -> None:
+    case = diagnosis.case(process={"user": "mallory"}, hints={"user": "gallery"})
+    question, reason = _diagnosis.app_question(case)
+    assert question is None and "runs as mallory, not as gallery" in str(reason)
+    told = {"user": "gallery", "callable": "wsgi:app", "virtualenv": "/opt/gallery/venv"}
+    case = diagnosis.case(process={"user": "mallory", "cwd": "/home/mallory"}, hints=told)
+    assert _diagnosis.app_question(case) == (told, None)
