@@ -159,6 +159,7 @@ class Case:
     :ivar looks: answers of the first round: what lies in the directories.
     :ivar answers: answers of the second.
     :ivar unseen: what could not be seen, and why.
+    :ivar failed: what could not be judged by a fault of our own.
     """
 
     def __init__(self, nginx: Answer, processes: Answer, site: _diagnosis_sites.Site) -> None:
@@ -172,6 +173,7 @@ class Case:
         self.looks: Answer = {}
         self.answers: Answer = {}
         self.unseen: list[str] = [*(nginx.get("unseen") or []), *(processes.get("unseen") or [])]
+        self.failed: list[str] = []
 
     # What is asked, and how
 

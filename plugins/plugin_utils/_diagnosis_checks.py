@@ -41,7 +41,8 @@ def checks(case: Case, findings: Findings) -> list[dict[str, str]]:
     told = []
     for check in CHECKS:
         found = findings.of(*check.findings)
-        reason = check.unseen(case)
+        # Which checks a judge that failed had a say in isn't known: none passes.
+        reason = check.unseen(case) or (case.failed[0] if case.failed else None)
         if found:
             status, evidence = "fail", "; ".join(f"{f.id}: {f.component}" for f in found)
             if all(f.severity != "error" for f in found):

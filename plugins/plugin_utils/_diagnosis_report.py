@@ -30,18 +30,29 @@ Answer = t.Mapping[str, t.Any]
 
 def report(case: Case, findings: Findings) -> dict[str, t.Any]:
     """Return the report of a site, in the format of schema 1, but for the host's name and the time."""
-    found = findings.sorted()
     scheme = "https" if case.listen[2] else "http"
+    return {
+        **bare(case, findings),
+        "url": f"{scheme}://{case.host}{case.prefix}",
+        "checks": _diagnosis_checks.checks(case, findings),
+        "routes": list(routes(case, findings.sorted())),
+        "discovered": discovered(case),
+    }
+
+
+def bare(case: Case, findings: Findings) -> dict[str, t.Any]:
+    """Return the report of a site of which only findings can be told."""
+    found = findings.sorted()
     return {
         "schema": 1,
         "app": case.name,
-        "url": f"{scheme}://{case.host}{case.prefix}",
+        "url": f"http://{case.host}",
         "ok": not any(finding.severity == "error" for finding in found),
-        "checks": _diagnosis_checks.checks(case, findings),
+        "checks": [],
         "findings": [dataclasses.asdict(finding) for finding in found],
-        "routes": list(routes(case, found)),
-        "unseen": list(dict.fromkeys(case.unseen)),
-        "discovered": discovered(case),
+        "routes": [],
+        "unseen": list(dict.fromkeys([*case.failed, *case.unseen])),
+        "discovered": {},
     }
 
 
