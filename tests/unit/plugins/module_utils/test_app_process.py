@@ -62,6 +62,13 @@ def test_a_master_and_its_workers_are_one(processes: Processes) -> None:
     assert found["unseen"] == []
 
 
+def test_a_socket_that_is_bound_by_a_relative_path(processes: Processes) -> None:
+    processes.add(MASTER, GUNICORN, listens=["unix:app.sock"], cwd="/home/sammy/project")
+    found = only(processes, "unix:/home/sammy/project/app.sock")
+    assert found["reachable_at"] == ["unix:/home/sammy/project/app.sock"]
+    assert discover(processes, "unix:/home/sammy/project/app.sock")["unseen"] == []
+
+
 def test_what_does_not_listen_is_no_server(processes: Processes) -> None:
     processes.add(MASTER, GUNICORN)
     processes.add(OTHER, ["uwsgi", "--emperor", "/etc/uwsgi/vassals"])
