@@ -115,10 +115,14 @@ def judge(case: Case, findings: Findings) -> None:
     for n, upload in enumerate(case.uploads):
         if findings.explained(upload.path):
             continue
+        relative = _relative(case, upload)
+        # Of a relative path that happens to be right, a static folder that it leads to is the greater
+        # fault; a whole path outside of it mends both.
         found = (
-            _relative(case, upload)
+            (relative if relative and relative.severity == "error" else None)
             or _ephemeral(case, n, upload)
             or _shared(case, n, upload)
+            or relative
             or _in_release(case, n, upload)
         )
         if found:
@@ -296,7 +300,7 @@ def _shared(case: Case, n: int, upload: Upload) -> Finding | None:
     real = _real(case, n, upload)
     for mount in case.static:
         if overlap(real, mount.folder):
-            return _shared_finding(upload, real, mount.folder, mount.url)
+            return _shared_finding(case, upload, real, mount.folder, mount.url)
     host = case.on_host(real)
     for mount in case.static:
         location = case.location_of(mount.url)
@@ -306,11 +310,11 @@ def _shared(case: Case, n: int, upload: Upload) -> Finding | None:
             and not case.nginx.get("container")
             and overlap(host, _served(case, location))
         ):
-            return _shared_finding(upload, host, _served(case, location), mount.url)
+            return _shared_finding(case, upload, host, _served(case, location), mount.url)
     return None
 
 
-def _shared_finding(upload: Upload, uploads: str, static: str, url: str) -> Finding:
+def _shared_finding(case: Case, upload: Upload, uploads: str, static: str, url: str) -> Finding:
     return Finding(
         "shared-directory",
         "error",
@@ -318,7 +322,15 @@ def _shared_finding(upload: Upload, uploads: str, static: str, url: str) -> Find
         "uploads and static files share a directory, so a deploy of the one replaces or removes the other, "
         f"and uploads are served as static files ({url})",
         f"{upload.key} is {uploads}, static files are in {static}",
-        MOVE.format(key=upload.key) + ".",
+        MOVE.format(key=upload.key)
+        + "."
+        # Until then they were reached by the static files' URL.
+        + (
+            ""
+            if case.media_url and not case.media_url.startswith(url)
+            else " Serve them from there by a location of their own, such as location ^~ /media/ "
+            "{ alias /var/www/APP/media/; }, and lead the app's links to it."
+        ),
         "flask_media_root",
     )
 

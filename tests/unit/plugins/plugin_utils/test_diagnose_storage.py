@@ -234,6 +234,18 @@ def test_relative_directory_that_is_the_same_by_chance() -> None:
     assert [each.severity for each in diagnosis.found(made, _diagnose_storage)] == ["warning"]
 
 
+def test_relative_directory_that_lies_in_the_static_folder() -> None:
+    path = "/opt/gallery/src/gallery/static/uploads"
+    made = diagnosis.case(
+        answers=healthy(path),
+        process={"cwd": "/opt/gallery/src/gallery"},
+        app=diagnosis.config(UPLOAD_FOLDER="static/uploads", MEDIA_URL="/static/uploads/"),
+    )
+    (one,) = diagnosis.found(made, _diagnose_storage)
+    assert (one.id, one.component, one.severity) == ("shared-directory", path, "error")
+    assert "location ^~ /media/" in one.fix, "they were reached below /static/"
+
+
 # Two directories
 
 
