@@ -231,15 +231,16 @@ class Case:
     def direct(self, key: str, target: str, **more: t.Any) -> Question | None:
         """Return a request to the app server itself, or ``None`` where it can't be reached."""
         for address in _diagnosis_sites.addresses(self.process or {}):
-            where: Question
+            # Nginx speaks TLS with visitors, not with the app.
+            where: Question = {"tls": False}
             if address.startswith("unix:"):
-                where = {"unix_socket": address[len("unix:") :]}
+                where["unix_socket"] = address[len("unix:") :]
             else:
                 host, _colon, port = address.rpartition(":")
                 # Wildcards lead nowhere, and names of containers only their neighbours.
                 if host in ("0.0.0.0", "[::]") or not re.fullmatch(r"[\d.]+|\[[\da-f:]+\]", host):
                     continue
-                where = {"address": host.strip("[]"), "port": int(port), "tls": False}
+                where.update(address=host.strip("[]"), port=int(port))
             protocol = "uwsgi" if self.is_uwsgi else "http"
             return self.request(key, target, log=False, protocol=protocol, **where, **more)
         return None

@@ -58,7 +58,14 @@ def discovered(case: Case) -> dict[str, str]:
     found = {}
     if nginx.get("version"):
         found["nginx"] = (
-            f"{nginx['version']}, {nginx.get('conf_file')}, workers run as {nginx.get('worker_user') or 'nobody known'}"
+            f"{nginx['version']}, {nginx.get('conf_file')}, "
+            + (
+                f"workers run as {nginx['worker_user']}"
+                if nginx.get("worker_user")
+                else "does not run"
+                if not nginx.get("running")
+                else "whom its workers run as is unseen"
+            )
         )
     if case.server is not None:
         found["server"] = f"{' '.join(case.server.names) or 'no name'} ({case.server.component})"
