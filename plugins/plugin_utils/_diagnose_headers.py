@@ -393,11 +393,20 @@ def _judge_immutable(case: Case, findings: Findings) -> None:
                 "this line has browsers keep files for a year or so, without asking, whose names do not change when "
                 f"their content does{others}: after a deploy, visitors go on with the old ones",
                 shown,
-                "Write add_header Cache-Control no-cache; here, so that browsers ask (a 304 costs little); keep long "
-                "times for names with a hash of the content.",
+                f"{_asking(line)}, so that browsers ask (a 304 costs little); keep long times for names with a hash "
+                "of the content.",
                 "flask_static_cache_policy",
             )
         )
+
+
+def _asking(line: _nginx_config.Directive) -> str:
+    """Return what to write in the place of a line, such that it adds no second header."""
+    if line.name in ("add_header", "expires"):
+        # https://nginx.org/en/docs/http/ngx_http_headers_module.html#expires
+        asking = "expires -1;" if line.name == "expires" else "add_header Cache-Control no-cache;"
+        return f"Write {asking} in the place of this line"
+    return "Write no-cache as the value of this line of the map"
 
 
 def _is_linked_with_query(case: Case, target: str) -> bool:

@@ -130,6 +130,29 @@ def test_caching_is_judged_by_the_headers_that_came(
 
 
 @pytest.mark.parametrize(
+    ("http", "written", "line", "fix"),
+    [
+        ("", "expires 1y;", f"{diagnosis.CONF}:5", "Write expires -1; in the place of this line"),
+        ("", 'add_header Cache-Control "max-age=31536000";', f"{diagnosis.CONF}:5", "Write add_header Cache-Control no-cache; in"),
+        ('map $uri $kept { default "max-age=31536000"; }', "add_header Cache-Control $kept;", f"{diagnosis.CONF}:1", "Write no-cache as the value of this line of the map"),
+    ],
+)  # fmt: skip
+def test_what_makes_browsers_ask_is_written_where_the_line_is(
+    http: str, written: str, line: str, fix: str
+) -> None:
+    conf = f"{http} {diagnosis.SITE.replace('alias', f'{written} alias', 1)}"
+    answer = answered("/static/site.css", 200, ETAG, ["Cache-Control", "max-age=31536000"])
+    answers = {
+        "core.static.0.tree": tree("site.css"),
+        "core.static.0": answer,
+        "headers.core.static.0.plain": answer,
+    }
+    (found,) = diagnosis.found(diagnosis.case(conf, answers=answers), _diagnose_headers)
+    assert (found.id, found.component) == ("immutable-unversioned", line)
+    assert fix in found.fix
+
+
+@pytest.mark.parametrize(
     ("name", "is_plain"),
     [
         ("css/site.css", True),
