@@ -87,6 +87,8 @@ def run(ask: Ask, hints: Answer | None = None) -> list[dict[str, t.Any]]:
         for judge in JUDGES:
             asked += judge.questions(case)
         case.answers = answers(ask, case, asked)
+        if case.silence:
+            case.unseen.append(f"Nginx did not answer: {case.silence}")
         findings = Findings()
         for judge in JUDGES:
             judge.judge(case, findings)
@@ -143,7 +145,11 @@ def answers(ask: Ask, case: _diagnosis_case.Case, asked: t.Sequence[Question]) -
         return {}
     answer = ask(
         "flask_evidence_info",
-        {"questions": questions, "error_logs": case.nginx.get("error_logs") or []},
+        {
+            "questions": questions,
+            "error_logs": case.nginx.get("error_logs") or [],
+            "logs_process_id": case.nginx_view.get("process_id"),
+        },
     )
     if answer.get("failed"):
         case.unseen.append(f"the host could not be asked: {answer.get('msg')}")

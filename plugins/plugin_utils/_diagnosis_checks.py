@@ -58,6 +58,8 @@ def checks(case: Case, findings: Findings) -> list[dict[str, str]]:
 def _config(case: Case) -> str | None:
     if not case.nginx.get("running"):
         return "Nginx does not run"
+    if case.silence:
+        return f"Nginx did not answer: {case.silence}"
     return NO_CONFIG if case.config is None else NO_SERVER if case.server is None else None
 
 

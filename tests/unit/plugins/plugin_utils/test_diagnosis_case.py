@@ -5,7 +5,11 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _diagnosis_report
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
+    _diagnosis_checks,
+    _diagnosis_report,
+)
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils._findings import Findings
 
 from tests.unit import diagnosis
 
@@ -19,6 +23,27 @@ def test_the_app_is_asked_without_tls(address: str) -> None:
     assert made.request("one", "/")["tls"]
     direct = made.direct("two", "/")
     assert direct is not None and not direct["tls"], "it would wait for a handshake"
+
+
+def test_an_nginx_in_a_container_is_asked_in_its_own_network() -> None:
+    made = diagnosis.case(nginx={"container": {"name": "proxy"}})
+    assert made.request("one", "/")["process_id"] == diagnosis.NGINX["master_pid"]
+    direct = made.direct("two", "/")
+    assert direct is not None and direct["process_id"] is None
+
+
+def test_what_nobody_answered_is_no_pass() -> None:
+    refused = "127.0.0.1 port 80: Connection refused"
+    made = diagnosis.case()
+    made.answers = {
+        key: {"status": None, "error": refused, "request": made.request(key, "/x")}
+        for key in ("core.app", "core.static.0", "core.media")
+    }
+    told = {each["id"]: each for each in _diagnosis_checks.checks(made, Findings())}
+    for id in ("app-answers", "static-by-nginx", "nothing-exposed", "body-limits", "proxy"):
+        assert told[id]["status"] == "skip" and refused in told[id]["evidence"], told[id]
+    made.answers["core.app"]["status"] = 200
+    assert made.silence is None
 
 
 @pytest.mark.parametrize(
