@@ -116,6 +116,13 @@ def _worker(case: Case) -> str | None:
     )
 
 
+def _reads(case: Case) -> str | None:
+    if reason := _worker(case):
+        return reason
+    is_known = case.media_directory or _static_shown(case)
+    return None if is_known else "neither static files nor uploads are known"
+
+
 def _storage(case: Case) -> str | None:
     return _uploads(case)
 
@@ -141,7 +148,7 @@ def _users(case: Case) -> str:
 
 def _location(case: Case) -> str:
     listed = ", ".join(f"{each.url} from {each.directory}" for each in case.files_locations)
-    return listed or "no location serves files of its own"
+    return listed or "no prefix location serves files of its own"
 
 
 CHECKS: t.Sequence[Check] = (
@@ -215,7 +222,7 @@ CHECKS: t.Sequence[Check] = (
             "symlink-blocked",
             "umask-too-tight",
         ),
-        _worker,
+        _reads,
         _users,
     ),
     Check(

@@ -76,9 +76,9 @@ def discovered(case: Case) -> dict[str, str]:
             else process.get("unit") or f"process {process.get('pid')}"
         )
         listens = ", ".join(_diagnosis_sites.addresses(process)[:1])
+        what = [process.get("server") or "app server", process.get("callable")]
         found["app"] = (
-            f"{process.get('server') or 'app server'} {process.get('callable') or ''} "
-            f"as {process.get('user')} ({where}), at {listens}"
+            f"{' '.join(filter(None, what))} as {process.get('user')} ({where}), at {listens}"
         )
     if case.upload:
         found["uploads"] = f"{case.upload.path} ({case.upload.key})"

@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _diagnosis_checks,
     _diagnosis_report,
+    _diagnosis_sites,
 )
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils._findings import Findings
 
@@ -56,3 +57,36 @@ def test_what_nobody_answered_is_no_pass() -> None:
 )
 def test_what_is_said_of_nginx(nginx: dict[str, t.Any], said: str) -> None:
     assert said in _diagnosis_report.discovered(diagnosis.case(nginx=nginx))["nginx"]
+
+
+TWO = "\n".join(
+    f"server {{ server_name {name}.example.com; location / {{ proxy_pass http://127.0.0.1:{port}; }} }}"
+    for name, port in (("one", 8001), ("two", 8002))
+)
+
+
+@pytest.mark.parametrize(
+    ("hints", "callables", "told"),
+    [
+        ({"domains": ["two.example.com"]}, ("a:app", "b:app"), [False, True]),
+        ({"callable": "b:app"}, ("a:app", None), [False, True]),
+        ({"user": "x"}, ("a:app", "b:app"), [True, True]),
+    ],
+)
+def test_what_is_known_of_one_site_is_not_said_of_another(
+    hints: dict[str, t.Any], callables: tuple[str | None, ...], told: list[bool]
+) -> None:
+    config = diagnosis.case(TWO).config
+    processes = [
+        {**diagnosis.PROCESS, "callable": callable, "listens": [f"127.0.0.1:{8001 + n}"]}
+        for n, callable in enumerate(callables)
+    ]
+    found = _diagnosis_sites.sites(config, processes, hints)
+    assert [bool(site.hints) for site in found] == told
+
+
+def test_what_an_unknown_app_has_is_not_said_to_be_read() -> None:
+    made = diagnosis.case("server { location / { proxy_pass http://127.0.0.1:3000; } }")
+    made.app = None
+    told = {each["id"]: each for each in _diagnosis_checks.checks(made, Findings())}
+    assert told["nginx-reads-both"]["status"] == "skip"
