@@ -302,7 +302,8 @@ def _max_age(values: t.Iterable[str]) -> int:
 
 def _judge_duplicates(case: Case, findings: Findings) -> None:
     copies = _Copies()
-    severity = "warning"
+    contradictions: set[str] = set()
+    joined: dict[str, str] = {}
     for response, level, target in _served(case, findings):
         values = response.all("Cache-Control")
         if len(values) < 2:
@@ -310,19 +311,27 @@ def _judge_duplicates(case: Case, findings: Findings) -> None:
         lines = [*level.effective("expires")[-1:], *_added(level, "Cache-Control")]
         if len(lines) < 2 or findings.explained(target):
             continue
-        severity = "error" if _is_contradiction(values) else severity
+        if _is_contradiction(values):
+            contradictions.add(str(lines[0]))
+        joined.setdefault(str(lines[0]), ", ".join(values))
         shown = f"{response}: " + "; ".join(f"Cache-Control: {value}" for value in values)
         copies.add(lines[0], f"{shown} (by {', '.join(line.component for line in lines)})")
     for line, others, shown in copies:
+        differ = str(line) in contradictions
         findings.add(
             Finding(
                 "cache-control-duplicate",
-                severity,
+                "error" if differ else "warning",
                 line.component,
-                f"this line makes a second Cache-Control header{others}, beside that of add_header: where they differ, a "
-                "cache may heed either",
+                f"this line makes a second Cache-Control header{others}, beside that of add_header: "
+                + (
+                    "they differ, and a cache may heed either"
+                    if differ
+                    else "a cache joins the two, and what reads only one of them misses the other"
+                ),
                 shown,
-                f"Take {line} out, and let one add_header Cache-Control say it all.",
+                f"Take {line} out, and let one add_header Cache-Control say it all"
+                + ("." if differ else f': add_header Cache-Control "{joined[str(line)]}";'),
                 "flask_static_cache_policy",
             ),
         )

@@ -129,6 +129,19 @@ def test_caching_is_judged_by_the_headers_that_came(
     assert found == [(id, f"{diagnosis.CONF}:5") for id in ids]
 
 
+def test_two_headers_that_agree_are_mended_by_one_that_says_both() -> None:
+    written = "expires 30d; add_header Cache-Control public; alias"
+    headers = [["Cache-Control", "max-age=2592000"], ["Cache-Control", "public"]]
+    answers = {
+        "core.static.0.tree": tree("site.css"),
+        "core.static.0": answered("/static/site.css", 200, ETAG, *headers),
+    }
+    conf = diagnosis.SITE.replace("alias", written, 1)
+    (found,) = diagnosis.found(diagnosis.case(conf, answers=answers), _diagnose_headers)
+    assert (found.id, found.severity) == ("cache-control-duplicate", "warning")
+    assert 'add_header Cache-Control "max-age=2592000, public";' in found.fix
+
+
 @pytest.mark.parametrize(
     ("http", "written", "line", "fix"),
     [
