@@ -13,6 +13,7 @@ import datetime
 import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
+    _diagnosis_case,
     _diagnosis_checks,
     _diagnosis_sites,
 )
@@ -57,15 +58,12 @@ def discovered(case: Case) -> dict[str, str]:
     nginx, process, container = case.nginx, case.process or {}, case.container
     found = {}
     if nginx.get("version"):
-        found["nginx"] = (
-            f"{nginx['version']}, {nginx.get('conf_file')}, "
-            + (
-                f"workers run as {nginx['worker_user']}"
-                if nginx.get("worker_user")
-                else "does not run"
-                if not nginx.get("running")
-                else "whom its workers run as is unseen"
-            )
+        found["nginx"] = f"{nginx['version']}, {nginx.get('conf_file')}, " + (
+            f"workers run as {nginx['worker_user']}"
+            if nginx.get("worker_user")
+            else "does not run"
+            if not nginx.get("running")
+            else "whom its workers run as is unseen"
         )
     if case.server is not None:
         found["server"] = f"{' '.join(case.server.names) or 'no name'} ({case.server.component})"
@@ -90,7 +88,10 @@ def discovered(case: Case) -> dict[str, str]:
 def routes(case: Case, found: t.Sequence[Finding]) -> t.Iterator[dict[str, t.Any]]:
     """Yield the ways of the requests for each static mount, for an upload and for the app."""
     asked = [(mount.key, f"{mount.key}.path") for mount in case.static]
-    asked += [("core.media", "core.media.path"), ("core.app", "")]
+    if case.answer(_diagnosis_case.CANARY):
+        # Else a file that isn't there was asked for.
+        asked.append(("core.media", "core.media.path"))
+    asked.append(("core.app", ""))
     for key, path_key in asked:
         response = case.response(key)
         if response is not None:

@@ -6,6 +6,7 @@ import typing as t
 
 import pytest
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
+    _diagnosis_case,
     _diagnosis_checks,
     _diagnosis_report,
     _diagnosis_sites,
@@ -90,3 +91,11 @@ def test_what_an_unknown_app_has_is_not_said_to_be_read() -> None:
     made.app = None
     told = {each["id"]: each for each in _diagnosis_checks.checks(made, Findings())}
     assert told["nginx-reads-both"]["status"] == "skip"
+
+
+def test_the_way_of_a_file_that_nobody_placed_is_not_shown() -> None:
+    made = diagnosis.case()
+    made.answers = {"core.media": diagnosis.response("/media/flask-verify-absent", 404)}
+    assert list(_diagnosis_report.routes(made, [])) == []
+    made.answers[_diagnosis_case.CANARY] = {"written": True, "path": "/var/www/gallery/media/x"}
+    assert len(list(_diagnosis_report.routes(made, []))) == 1
