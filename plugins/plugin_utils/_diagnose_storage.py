@@ -229,7 +229,9 @@ def _ephemeral(case: Case, n: int, upload: Upload) -> Finding | None:
     real = _real(case, n, upload)
     container = case.container
     if container is not None:
-        return _ephemeral_in_container(container, case.mount_of(real), upload)
+        # Of the host's directories, the one that Nginx serves.
+        served = None if case.nginx.get("container") else case.media_directory
+        return _ephemeral_in_container(container, case.mount_of(real), upload, served)
     view = case.answer(f"storage.upload.{n}.view") or case.answer(f"storage.upload.{n}") or {}
     place = next((place for place in TEMPORARY if below(place, real)), None)
     unit = str((case.process or {}).get("unit") or "")
@@ -262,11 +264,16 @@ def _ephemeral(case: Case, n: int, upload: Upload) -> Finding | None:
 
 
 def _ephemeral_in_container(
-    container: Answer, mount: Answer | None, upload: Upload
+    container: Answer, mount: Answer | None, upload: Upload, served: str | None
 ) -> Finding | None:
     name = container["name"]
+    what = (
+        f"the directory that Nginx serves there (-v {served}:{upload.path})"
+        if served
+        else f"a named volume or a directory of the host there (-v media:{upload.path})"
+    )
     fix = (
-        f"Mount a named volume or a directory of the host there (-v media:{upload.path}), and copy the "
+        f"Mount {what}, and copy the "
         f"uploads out before the container is replaced: docker cp {name}:{upload.path} ."
     )
     if mount is None:

@@ -208,6 +208,12 @@ def test_uploads_in_a_container(mounts: list[Answers], expected: list[tuple[str,
     )
 
 
+def test_a_container_gets_the_directory_that_nginx_serves() -> None:
+    made = diagnosis.case(answers=healthy("/app/media"), **container(), **uploads("/app/media"))
+    (one,) = diagnosis.found(made, _diagnose_storage)
+    assert f"-v {MEDIA}:/app/media" in one.fix, "another volume would be seen by the app alone"
+
+
 # Relative
 
 
