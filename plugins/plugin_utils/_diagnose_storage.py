@@ -383,7 +383,8 @@ def _in_release(case: Case, n: int, upload: Upload) -> Finding | None:
         f"{upload.key} = {upload.written!r}"
         + (f", in truth {real}" if real != upload.path else "")
         + f"; it lies in {directory}",
-        MOVE.format(key=upload.key) + f": cp -a {real}/. to it, before the next deploy.",
+        MOVE.format(key=upload.key)
+        + f", before the next deploy: cp -a {real}/. /var/www/APP/media/",
         "flask_media_root",
     )
 
