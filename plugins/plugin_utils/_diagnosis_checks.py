@@ -18,6 +18,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils._findings 
 NO_APP = "the app could not be asked"
 NO_SERVER = "no server block leads to the app"
 NO_CONFIG = "Nginx's configuration could not be read"
+NO_CANARY = "nothing could be placed among the uploads"
 NO_UPLOADS = "neither the app nor Nginx tells where uploads are"
 
 
@@ -95,15 +96,15 @@ def _uploads(case: Case) -> str | None:
 def _canary(case: Case) -> str | None:
     if reason := _uploads(case):
         return reason
-    return (
-        None if case.answer(_diagnosis_case.CANARY) else "nothing could be placed among the uploads"
-    )
+    return None if case.answer(_diagnosis_case.CANARY) else NO_CANARY
 
 
 def _uploads_served(case: Case) -> str | None:
     if reason := _config(case) or _canary(case):
         return reason
-    return None if case.response("core.media") else "no URL of uploads is known"
+    if case.response("core.media"):
+        return None
+    return NO_CANARY if case.media_url else "no URL of uploads is known"
 
 
 def _worker(case: Case) -> str | None:

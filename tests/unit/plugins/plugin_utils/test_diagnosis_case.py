@@ -99,3 +99,9 @@ def test_the_way_of_a_file_that_nobody_placed_is_not_shown() -> None:
     assert list(_diagnosis_report.routes(made, [])) == []
     made.answers[_diagnosis_case.CANARY] = {"written": True, "path": "/var/www/gallery/media/x"}
     assert len(list(_diagnosis_report.routes(made, []))) == 1
+
+
+def test_why_no_upload_was_asked_for() -> None:
+    made = diagnosis.case(answers={_diagnosis_case.CANARY: {"written": False}})
+    told = {each["id"]: each for each in _diagnosis_checks.checks(made, Findings())}
+    assert told["uploads-served"]["evidence"] == _diagnosis_checks.NO_CANARY
