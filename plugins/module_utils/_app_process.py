@@ -396,7 +396,7 @@ class _Discovery:
             if name in _LENDERS and address in (self._proc.listens(pid) or []):
                 return (
                     f"At {address} {name} listens for another, which was not found: a service that is "
-                    "started by its first request, or a container that is no Python server."
+                    "started by its first request (run this again after one), or a container that is no Python server."
                 )
         return (
             f"Something listens at {address} that is no process to be seen here: "

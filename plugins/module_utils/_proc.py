@@ -171,11 +171,23 @@ class Proc:
             return None
         table = self.listening(pid)
         found = {
-            table[target[8:-1]]
+            self._whole(pid, table[target[8:-1]])
             for target in held
             if target.startswith("socket:[") and target[8:-1] in table
         }
         return sorted(found)
+
+    def _whole(self, pid: int, address: str) -> str:
+        """Return an address with the whole path of its socket.
+
+        The kernel tells the path that bind(2) was called with, which ``--bind unix:app.sock`` leaves
+        relative to the process's working directory.
+        """
+        path = address.removeprefix("unix:")
+        directory = self.link(pid, "cwd")
+        if path == address or path.startswith(("/", "@")) or directory is None:
+            return address
+        return f"unix:{os.path.normpath(os.path.join(directory, path))}"
 
     def listening(self, pid: int) -> dict[str, str]:
         """Return by inode where anybody listens in the network of a process."""

@@ -171,13 +171,16 @@ def _consequence(key: str, wanted: str) -> str:
 
 def _mend_type(key: str, value: t.Any, wanted: str) -> str:
     if wanted == "true or false":
-        return f"Write FLASK_{key}=false: from_prefixed_env() reads JSON, in lower case."
+        return (
+            f"Write {key} = False in Python, or FLASK_{key}=false in the environment, where "
+            "from_prefixed_env() reads JSON, in lower case."
+        )
     if wanted == "a number":
         size = _bytes(str(value))
         shown = str(size) if size else "a plain number, without a unit,"
         return (
-            f"Write {shown} for {key}, as FLASK_{key}={size or 16 * MIB} in the environment: "
-            "from_prefixed_env() reads JSON, which has no units."
+            f"Write {shown} for {key}: without quotes in Python, or as FLASK_{key}={size or 16 * MIB} in the "
+            "environment, where from_prefixed_env() reads JSON, which has no units."
         )
     return f"Write {key} as text, in quotes."
 

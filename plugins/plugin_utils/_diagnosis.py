@@ -94,6 +94,8 @@ def run(
         for judge in JUDGES:
             asked += guard.questions(judge, "questions")
         case.answers = answers(ask, case, asked)
+        if case.silence:
+            case.unseen.append(f"Nginx did not answer: {case.silence}")
         findings = Findings()
         for judge in JUDGES:
             guard.judge(judge, findings)
@@ -209,7 +211,11 @@ def answers(ask: Ask, case: _diagnosis_case.Case, asked: t.Sequence[Question]) -
         return {}
     answer = ask(
         "flask_evidence_info",
-        {"questions": questions, "error_logs": case.nginx.get("error_logs") or []},
+        {
+            "questions": questions,
+            "error_logs": case.nginx.get("error_logs") or [],
+            "logs_process_id": case.nginx_view.get("process_id"),
+        },
     )
     if answer.get("failed"):
         case.unseen.append(f"the host could not be asked: {answer.get('msg')}")

@@ -89,6 +89,13 @@ def test_what_a_command_line_names_is_read_only_if_it_is_a_file(
     assert len(discover(processes)["processes"]) == 2
 
 
+def test_a_socket_that_is_bound_by_a_relative_path(processes: Processes) -> None:
+    processes.add(MASTER, GUNICORN, listens=["unix:app.sock"], cwd="/home/sammy/project")
+    found = only(processes, "unix:/home/sammy/project/app.sock")
+    assert found["reachable_at"] == ["unix:/home/sammy/project/app.sock"]
+    assert discover(processes, "unix:/home/sammy/project/app.sock")["unseen"] == []
+
+
 def test_what_does_not_listen_is_no_server(processes: Processes) -> None:
     processes.add(MASTER, GUNICORN)
     processes.add(OTHER, ["uwsgi", "--emperor", "/etc/uwsgi/vassals"])

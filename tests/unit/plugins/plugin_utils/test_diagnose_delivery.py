@@ -197,6 +197,42 @@ def test_caching_is_judged_by_the_headers_that_came(
     assert found == [(id, f"{diagnosis.CONF}:5") for id in ids]
 
 
+def test_two_headers_that_agree_are_mended_by_one_that_says_both() -> None:
+    written = "expires 30d; add_header Cache-Control public; alias"
+    headers = [["Cache-Control", "max-age=2592000"], ["Cache-Control", "public"]]
+    answers = {
+        "core.static.0.tree": tree("site.css"),
+        "core.static.0": answered("/static/site.css", 200, ETAG, *headers),
+    }
+    conf = diagnosis.SITE.replace("alias", written, 1)
+    (found,) = diagnosis.found(diagnosis.case(conf, answers=answers), _diagnose_headers)
+    assert (found.id, found.severity) == ("cache-control-duplicate", "warning")
+    assert 'add_header Cache-Control "max-age=2592000, public";' in found.fix
+
+
+@pytest.mark.parametrize(
+    ("http", "written", "line", "fix"),
+    [
+        ("", "expires 1y;", f"{diagnosis.CONF}:5", "Write expires -1; in the place of this line"),
+        ("", 'add_header Cache-Control "max-age=31536000";', f"{diagnosis.CONF}:5", "Write add_header Cache-Control no-cache; in"),
+        ('map $uri $kept { default "max-age=31536000"; }', "add_header Cache-Control $kept;", f"{diagnosis.CONF}:1", "Write no-cache as the value of this line of the map"),
+    ],
+)  # fmt: skip
+def test_what_makes_browsers_ask_is_written_where_the_line_is(
+    http: str, written: str, line: str, fix: str
+) -> None:
+    conf = f"{http} {diagnosis.SITE.replace('alias', f'{written} alias', 1)}"
+    answer = answered("/static/site.css", 200, ETAG, ["Cache-Control", "max-age=31536000"])
+    answers = {
+        "core.static.0.tree": tree("site.css"),
+        "core.static.0": answer,
+        "headers.core.static.0.plain": answer,
+    }
+    (found,) = diagnosis.found(diagnosis.case(conf, answers=answers), _diagnose_headers)
+    assert (found.id, found.component) == ("immutable-unversioned", line)
+    assert fix in found.fix
+
+
 @pytest.mark.parametrize(
     ("name", "is_plain"),
     [
