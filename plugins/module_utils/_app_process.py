@@ -108,6 +108,7 @@ class _Discovery:
         self._addresses = addresses
         self._unseen: list[str] = []
         self._containers: dict[str, tuple[Facts, list[str]]] = {}
+        self._mains: dict[str, Facts] = {}
         self._units: dict[str, dict[str, str]] = {}
 
     def answer(self) -> Facts:
@@ -179,8 +180,7 @@ class _Discovery:
     def _is_asked_for(self, listens: t.Iterable[str]) -> bool:
         return any(_matches(wanted, each) for wanted in self._addresses for each in listens)
 
-    @staticmethod
-    def _master_of(process: _Found, found: t.Mapping[int, _Found]) -> _Found:
+    def _master_of(self, process: _Found, found: t.Mapping[int, _Found]) -> _Found:
         """Return the process that lent a process its socket, or that process itself."""
         while process.parent in found:
             parent = found[process.parent]
@@ -191,8 +191,17 @@ class _Discovery:
                     break
             elif not set(parent.listens) & set(process.listens):
                 break
+            if not self._may_start(parent.pid, process.pid):
+                break
             process = parent
         return process
+
+    def _may_start(self, parent: int, child: int) -> bool:
+        """Whether a process can have made another its user's: a master of root's, or of the same user."""
+        theirs, own = self._proc.ids(parent), self._proc.ids(child)
+        if theirs is None or own is None or theirs.uid == own.uid:
+            return True
+        return self._proc.inner(parent, "uid", theirs.uid) == 0
 
     def _describe(self, master: _Found, workers: list[_Found]) -> Facts | None:
         pid = master.pid
@@ -236,6 +245,12 @@ class _Discovery:
         # As whom an app's code runs, and what it finds, its workers tell.
         at_work = workers[0].pid if workers else pid
         ids = self._proc.ids(at_work)
+        if self._proc.is_of_two(pid) or self._proc.is_of_two(at_work):
+            # Its code would be run as a user who has not chosen it.
+            ids = None
+            unseen.append(
+                f"Process {at_work} has its user by a set-user-ID bit, so whose app it is can't be told."
+            )
         listens = master.listens
         if listens is None:
             # Of what the command line says, a default may be none of this server's.
@@ -308,13 +323,20 @@ class _Discovery:
             return None
         if identity not in self._containers:
             reasons: list[str] = []
-            _engine, facts = _hosted_container.inspect(identity, reasons)
+            found = _hosted_container.look_into(identity, reasons)[1]
+            facts = found and _hosted_container.describe(found)
+            if found:
+                self._mains[identity] = found
             if facts is None:
                 facts = _hosted_container.unknown(identity)
                 facts["addresses"], facts["ports"] = self._proxied(process.pid)
             self._containers[identity] = facts, reasons
         facts, reasons = self._containers[identity]
         unseen += reasons
+        main = self._mains.get(identity)
+        if main is not None and not _hosted_container.holds(main, process.pid, self._proc):
+            unseen.append(_hosted_container.not_held(identity, process.pid))
+            return _hosted_container.unknown(identity)
         return facts
 
     def _proxied(self, pid: int) -> tuple[list[str], list[Facts]]:
@@ -374,7 +396,7 @@ class _Discovery:
             if name in _LENDERS and address in (self._proc.listens(pid) or []):
                 return (
                     f"At {address} {name} listens for another, which was not found: a service that is "
-                    "started by its first request, or a container that is no Python server."
+                    "started by its first request (run this again after one), or a container that is no Python server."
                 )
         return (
             f"Something listens at {address} that is no process to be seen here: "
@@ -440,11 +462,7 @@ def _variables(
 
 
 def _read(path: str) -> str | None:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(FILE_LIMIT_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return None
+    return _proc.read_file(path, FILE_LIMIT_BYTES)
 
 
 def _nothing(_path: str) -> str | None:

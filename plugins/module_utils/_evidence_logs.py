@@ -11,7 +11,10 @@ Nginx writes what it logs of a request before its answer ends, so nothing is wai
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import os
+import re
 import stat
 import typing as t
 
@@ -26,6 +29,9 @@ LINE_CHARACTERS = 600
 # Nginx cuts a line at 2048 bytes (NGX_MAX_ERROR_STR in src/core/ngx_log.h), so perhaps in the request.
 CUT_CHARACTERS = 1000
 OPEN_SECONDS = 3.0
+# Of the kernel's table of routes, what is this host itself
+_LOCAL = re.compile(r"\|-- ([0-9.]+)\n +/32 host LOCAL")
+_CLIENT = re.compile(r", client: ([^,\s]+)")
 
 
 class ErrorLogs:
@@ -38,6 +44,7 @@ class ErrorLogs:
         """
         self.unseen: list[str] = []
         self._process_id = process_id
+        self._clients = own_addresses()
         self._logs: list[_Log] = []
         for path in dict.fromkeys(paths):
             try:
@@ -58,7 +65,7 @@ class ErrorLogs:
         found: list[str] = []
         for log in self._logs:
             for line in log.gained().split("\n"):
-                if _is_of(line, method, target, host):
+                if _is_of(line, method, target, host, self._clients):
                     text = line.encode("latin-1").decode("utf-8", "backslashreplace")
                     found.append(_evidence_masks.log_line(text)[:LINE_CHARACTERS])
         return found[:LINES]
@@ -69,7 +76,29 @@ class ErrorLogs:
             log.close()
 
 
-def _is_of(line: str, method: str, target: str, host: str | None) -> bool:
+def own_addresses(proc: str = "/proc") -> frozenset[str] | None:
+    """Return the addresses of this host, from which its requests come; ``None`` where they aren't told."""
+    try:
+        with open(f"{proc}/net/fib_trie", encoding="ascii") as file:
+            found = set(_LOCAL.findall(file.read()))
+    except (OSError, ValueError):
+        return None
+    with (
+        contextlib.suppress(OSError, ValueError),
+        open(f"{proc}/net/if_inet6", encoding="ascii") as file,
+    ):
+        numbers = [line.split()[0] for line in file if line.strip()]
+        found |= {str(ipaddress.IPv6Address(int(number, 16))) for number in numbers}
+    return frozenset(found)
+
+
+def _is_of(
+    line: str, method: str, target: str, host: str | None, clients: frozenset[str] | None = None
+) -> bool:
+    client = _CLIENT.search(line)
+    # Somebody else asked for the same at the same time.
+    if clients and client and client[1] not in clients and not client[1].startswith("unix:"):
+        return False
     words = f', request: "{method} {target}'
     # As Nginx writes it: in the bytes that it got.
     words = words.encode("utf-8", "surrogateescape").decode("latin-1")

@@ -92,6 +92,12 @@ class HostedApp(_flask_app.FlaskApp):
                 f"There is no container {self.container!r} that docker or podman could be asked about. "
                 "Set 'become: true', and name one that runs."
             )
+        if self.process_id is not None and not _hosted_container.holds(
+            facts, self.process_id, _proc.Proc()
+        ):
+            raise _flask_app.FlaskAppError(
+                _hosted_container.not_held(self.container, self.process_id)
+            )
         given = {
             "source": _flask_app.probe_source(),
             "request": {**self.request(), "directory": self.directory},

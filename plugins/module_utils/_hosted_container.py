@@ -11,7 +11,11 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.flaskworks.static_media.plugins.module_utils import _container, _docker
+from ansible_collections.flaskworks.static_media.plugins.module_utils import (
+    _container,
+    _docker,
+    _proc,
+)
 
 
 def look_up(question: t.Mapping[str, t.Any] | None) -> tuple[_docker.Facts | None, str | None]:
@@ -73,16 +77,43 @@ def inspect(
     :param container: its id.
     :param unseen: gets why nothing can be known.
     """
+    engine, found = look_into(container, unseen)
+    return (engine, describe(found)) if found is not None else (None, None)
+
+
+def look_into(
+    container: str, unseen: list[str]
+) -> tuple[_docker.Engine | None, _docker.Facts | None]:
+    """Return the engine that runs a container of this host, and all that it knows of it."""
     reasons: list[str] = []
     engine, found = find(container, reasons)
     if found is not None:
-        return engine, describe(found)
+        return engine, found
     why = "; ".join(reasons) or "neither docker nor podman knows it"
     unseen.append(
         f"Container {container[:12]} can't be looked into: {why}. That takes root "
         "('become: true') and the command of the engine that runs it."
     )
     return None, None
+
+
+def holds(container: _docker.Facts, pid: int, table: _proc.Proc) -> bool:
+    """Return whether a process is in a container: in the mount namespace of its main process.
+
+    Of which it is a process tells by names that any user can give to a mount or a control group of
+    their own; but into another's namespace none gets (mount_namespaces(7)).
+    """
+    main = int((container.get("State") or {}).get("Pid") or 0)
+    theirs = table.link(main, "ns/mnt") if main else None
+    return theirs is not None and theirs == table.link(pid, "ns/mnt")
+
+
+def not_held(container: str, pid: int) -> str:
+    """Return what is said of a process that is not where it says."""
+    return (
+        f"Process {pid} says that it is in container {container[:12]}, and isn't in the mount namespace of "
+        "that. It is not asked as one of its processes."
+    )
 
 
 def unknown(container: str) -> _docker.Facts:

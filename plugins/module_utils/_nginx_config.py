@@ -161,9 +161,11 @@ class _Discovery:
         if self._conf_file is not None:
             found = [master for master in found if self._serves(master, self._conf_file)]
 
-        def rank(master: _nginx_process.Master) -> tuple[bool, bool, int]:
+        def rank(master: _nginx_process.Master) -> tuple[bool, bool, bool, int]:
             is_hidden = self._proc.container_id(master.pid) is not None
-            return not self._is_on_web_port(master), is_hidden, master.pid
+            is_users = not is_hidden and not self._proc.is_roots(master.pid)
+            # Any user's process can bear a master's title.
+            return is_users, not self._is_on_web_port(master), is_hidden, master.pid
 
         return sorted(found, key=rank)
 
@@ -336,6 +338,13 @@ class _Source:
     def _binary(self) -> str | None:
         if self._nginx:
             return _nginx_tree.find_binary(self._nginx)
+        if self.master and os.geteuid() == 0 and not self._proc.is_roots(self.master.pid):
+            # Its binary, and by load_module what its configuration names, would be run as root.
+            self._unseen.append(
+                f"Nginx's master process {self.master.pid} is not root's, so root does not run its binary to "
+                "ask it. Connect as its user, or name the binary as nginx."
+            )
+            return None
         if self.master:
             running = self._proc.link(self.master.pid, "exe") or self.given.binary
             # proc_pid_exe(5): of a file that has been replaced
@@ -378,6 +387,9 @@ class _Source:
         build = self._build
         if build is None:
             return None
+        if self.master and os.geteuid() == 0 and not self._proc.is_roots(self.master.pid):
+            # A configuration runs code by load_module.
+            return None
         if os.geteuid() != 0:
             self._unseen.append(
                 "Whether the configuration on disk is valid is for root to ask (nginx -t reads private "
@@ -411,8 +423,13 @@ class _ContainerSource(_Source):
         super().__init__(nginx, master, proc, unseen)
         self._pid = master.pid
         self._id = self._proc.container_id(self._pid) or ""
-        self._engine, found = _hosted_container.inspect(self._id, self._unseen)
-        self.container = found or _hosted_container.unknown(self._id)
+        self._engine, found = _hosted_container.look_into(self._id, self._unseen)
+        if found is not None and not _hosted_container.holds(found, self._pid, proc):
+            self._unseen.append(_hosted_container.not_held(self._id, self._pid))
+            self._engine = found = None
+        self.container = (
+            _hosted_container.describe(found) if found else _hosted_container.unknown(self._id)
+        )
 
     def _binary(self) -> str | None:
         if self._engine is None:

@@ -17,11 +17,13 @@ import ipaddress
 import os
 import pwd
 import re
+import stat
 import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.module_utils import _host
 
 T = t.TypeVar("T")
+NAMES_LIMIT_BYTES = 4 * 1024 * 1024
 
 # As Docker, Podman, containerd and CRI-O name a control group
 _CGROUP_ID = re.compile(r"(?:^|[/-])([0-9a-f]{64})(?:\.scope)?(?:/|$)", re.MULTILINE)
@@ -39,6 +41,23 @@ def what_it_takes() -> str:
     if os.geteuid() == 0:
         return "that takes CAP_SYS_PTRACE, which root lacks in this container"
     return "that takes root: set 'become: true'"
+
+
+def read_file(path: str, limit_bytes: int) -> str | None:
+    """Return the text of a file that a process has named, or ``None`` where it can't be read.
+
+    Nothing but a file is opened to be read: a pipe waits for ever, and devices do things when they are.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return None
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with open(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            return stream.read(limit_bytes).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return None
 
 
 class Ids(t.NamedTuple):
@@ -82,6 +101,18 @@ class Proc:
             )
         except (KeyError, IndexError, ValueError):
             return None
+
+    def is_roots(self, pid: int) -> bool:
+        """Return whether a process is root's in all ways; one with a set-user-ID bit is of whoever runs it."""
+        return self._uids(pid) == {"0"}
+
+    def is_of_two(self, pid: int) -> bool:
+        """Return whether a process has its user by a set-user-ID bit: another one wrote its arguments."""
+        return len(self._uids(pid)) > 1
+
+    def _uids(self, pid: int) -> set[str]:
+        found = re.search(r"^Uid:\s+(.*)$", self._text(pid, "status"), re.MULTILINE)
+        return set(found[1].split()) if found else set()
 
     def link(self, pid: int | str, name: str) -> str | None:
         """Return where a link such as ``cwd`` or ``exe`` leads, in the process's own view."""
@@ -140,11 +171,23 @@ class Proc:
             return None
         table = self.listening(pid)
         found = {
-            table[target[8:-1]]
+            self._whole(pid, table[target[8:-1]])
             for target in held
             if target.startswith("socket:[") and target[8:-1] in table
         }
         return sorted(found)
+
+    def _whole(self, pid: int, address: str) -> str:
+        """Return an address with the whole path of its socket.
+
+        The kernel tells the path that bind(2) was called with, which ``--bind unix:app.sock`` leaves
+        relative to the process's working directory.
+        """
+        path = address.removeprefix("unix:")
+        directory = self.link(pid, "cwd")
+        if path == address or path.startswith(("/", "@")) or directory is None:
+            return address
+        return f"unix:{os.path.normpath(os.path.join(directory, path))}"
 
     def listening(self, pid: int) -> dict[str, str]:
         """Return by inode where anybody listens in the network of a process."""
@@ -230,11 +273,10 @@ class Proc:
     def _name(self, pid: int, number: int, table: str, here: t.Callable[[], str]) -> str:
         if self.container_id(pid):
             path = self._file(pid, f"root/etc/{table}")
-            with contextlib.suppress(OSError), open(path, encoding="utf-8") as lines:
-                for line in lines:
-                    fields = line.split(":")
-                    if len(fields) > 2 and fields[2] == str(number):
-                        return fields[0]
+            for line in (read_file(path, NAMES_LIMIT_BYTES) or "").splitlines():
+                fields = line.split(":")
+                if len(fields) > 2 and fields[2] == str(number):
+                    return fields[0]
             return str(number)
         try:
             return here()

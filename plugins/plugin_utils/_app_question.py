@@ -57,9 +57,9 @@ def _reason(process: t.Mapping[str, t.Any]) -> str | None:
     if process["server"] is None:
         return "it is no server of Python's that is known"
     if not named:
-        return (
-            "its command line doesn't tell which object is the app. Set flask_app_callable and "
-            "flask_app_virtualenv"
+        is_known = process["virtualenv"] or process["python"]
+        return "its command line doesn't tell which object is the app. Set flask_app_callable" + (
+            "" if is_known else " and flask_app_virtualenv"
         )
     if _secrets.MASK in named:
         return f"{named} takes a secret, which is not handed on. Set flask_app_callable"

@@ -302,7 +302,8 @@ def _max_age(values: t.Iterable[str]) -> int:
 
 def _judge_duplicates(case: Case, findings: Findings) -> None:
     copies = _Copies()
-    severity = "warning"
+    contradictions: set[str] = set()
+    joined: dict[str, str] = {}
     for response, level, target in _served(case, findings):
         values = response.all("Cache-Control")
         if len(values) < 2:
@@ -310,19 +311,27 @@ def _judge_duplicates(case: Case, findings: Findings) -> None:
         lines = [*level.effective("expires")[-1:], *_added(level, "Cache-Control")]
         if len(lines) < 2 or findings.explained(target):
             continue
-        severity = "error" if _is_contradiction(values) else severity
+        if _is_contradiction(values):
+            contradictions.add(str(lines[0]))
+        joined.setdefault(str(lines[0]), ", ".join(values))
         shown = f"{response}: " + "; ".join(f"Cache-Control: {value}" for value in values)
         copies.add(lines[0], f"{shown} (by {', '.join(line.component for line in lines)})")
     for line, others, shown in copies:
+        differ = str(line) in contradictions
         findings.add(
             Finding(
                 "cache-control-duplicate",
-                severity,
+                "error" if differ else "warning",
                 line.component,
-                f"this line makes a second Cache-Control header{others}, beside that of add_header: where they differ, a "
-                "cache may heed either",
+                f"this line makes a second Cache-Control header{others}, beside that of add_header: "
+                + (
+                    "they differ, and a cache may heed either"
+                    if differ
+                    else "a cache joins the two, and what reads only one of them misses the other"
+                ),
                 shown,
-                f"Take {line} out, and let one add_header Cache-Control say it all.",
+                f"Take {line} out, and let one add_header Cache-Control say it all"
+                + ("." if differ else f': add_header Cache-Control "{joined[str(line)]}";'),
                 "flask_static_cache_policy",
             ),
         )
@@ -393,11 +402,20 @@ def _judge_immutable(case: Case, findings: Findings) -> None:
                 "this line has browsers keep files for a year or so, without asking, whose names do not change when "
                 f"their content does{others}: after a deploy, visitors go on with the old ones",
                 shown,
-                "Write add_header Cache-Control no-cache; here, so that browsers ask (a 304 costs little); keep long "
-                "times for names with a hash of the content.",
+                f"{_asking(line)}, so that browsers ask (a 304 costs little); keep long times for names with a hash "
+                "of the content.",
                 "flask_static_cache_policy",
             )
         )
+
+
+def _asking(line: _nginx_config.Directive) -> str:
+    """Return what to write in the place of a line, such that it adds no second header."""
+    if line.name in ("add_header", "expires"):
+        # https://nginx.org/en/docs/http/ngx_http_headers_module.html#expires
+        asking = "expires -1;" if line.name == "expires" else "add_header Cache-Control no-cache;"
+        return f"Write {asking} in the place of this line"
+    return "Write no-cache as the value of this line of the map"
 
 
 def _is_linked_with_query(case: Case, target: str) -> bool:

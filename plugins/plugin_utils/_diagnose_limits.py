@@ -47,6 +47,8 @@ ROUTES_LIMIT = 20
 
 UPLOADS = re.compile(r"upload", re.IGNORECASE)
 VARIABLE = re.compile(r"<[^<>]*>")
+# Whose bodies Nginx may keep until they are complete: PROXY_request_buffering and so on
+BUFFERED = ("proxy", "uwsgi", "fastcgi", "scgi")
 
 # What Flask and Werkzeug compare or add up as numbers, and what they join to paths:
 # https://flask.palletsprojects.com/en/stable/config/
@@ -86,10 +88,13 @@ class Way:
 
 def questions(case: Case) -> t.Iterator[dict[str, t.Any]]:
     """Announce bodies that Nginx is expected to refuse; have one wait where bodies wait."""
-    for key, way, size in _announced(case):
-        yield _announcement(case, key, way, size)
+    # Where Nginx runs with other than what is read here, a body might go where it should not.
+    is_known = not case.nginx.get("changed_since_load")
+    for key, way, size in _announced(case) if is_known else ():
+        if _is_held(way.level):
+            yield _announcement(case, key, way, size)
     chunked = _chunked_trap(case)
-    if chunked:
+    if is_known and chunked and chunked[2]:
         _first, last, target = chunked
         yield case.request(
             "limits.chunked", target, method="POST", body_bytes=last.limit + 1, chunked=True
@@ -105,7 +110,7 @@ def questions(case: Case) -> t.Iterator[dict[str, t.Any]]:
             **_view_of_nginx(case),
         }
         waiting = _waiting(case)
-        if waiting:
+        if is_known and waiting:
             target, size = waiting
             yield case.request(
                 "limits.temp.request",
@@ -166,13 +171,16 @@ def _consequence(key: str, wanted: str) -> str:
 
 def _mend_type(key: str, value: t.Any, wanted: str) -> str:
     if wanted == "true or false":
-        return f"Write FLASK_{key}=false: from_prefixed_env() reads JSON, in lower case."
+        return (
+            f"Write {key} = False in Python, or FLASK_{key}=false in the environment, where "
+            "from_prefixed_env() reads JSON, in lower case."
+        )
     if wanted == "a number":
         size = _bytes(str(value))
         shown = str(size) if size else "a plain number, without a unit,"
         return (
-            f"Write {shown} for {key}, as FLASK_{key}={size or 16 * MIB} in the environment: "
-            "from_prefixed_env() reads JSON, which has no units."
+            f"Write {shown} for {key}: without quotes in Python, or as FLASK_{key}={size or 16 * MIB} in the "
+            "environment, where from_prefixed_env() reads JSON, which has no units."
         )
     return f"Write {key} as text, in quotes."
 
@@ -319,7 +327,7 @@ def _announced(case: Case) -> t.Iterator[tuple[str, Way, int]]:
     for n, way in enumerate(_close(case)):
         yield f"limits.close.{n}", way, (limit or 0) + FORM_BYTES
     unlimited = _unlimited(case)
-    if unlimited is not None and unlimited.level.is_on("proxy_request_buffering", True):
+    if unlimited is not None:
         yield "limits.unlimited", unlimited, 4 * HUGE
 
 
@@ -344,6 +352,36 @@ def _is_refused(response: Response | None) -> bool:
 def _says_too_large(response: Response) -> bool:
     # ngx_http_core_find_config_phase(), ngx_http_read_client_request_body()
     return any("client intended to send too large" in line for line in response.log)
+
+
+def _is_held(level: _nginx_config.Block) -> bool:
+    """Whether Nginx hands nothing of a request on before it has all of its body.
+
+    With buffering off, a view gets the request without its body: ngx_http_read_client_request_body().
+    """
+    buffered = all(level.is_on(f"{name}_request_buffering", True) for name in BUFFERED)
+    return buffered and not any(block.own("grpc_pass") for block in level.ancestors())
+
+
+def _is_nobodys(case: Case, target: str, level: _nginx_config.Block) -> bool:
+    """Whether a POST to a URL runs no view: it gets to the app that was asked, which has none there."""
+    app = case.app or {}
+    rules = app.get("rules") or []
+    if not rules or app.get("rules_total") != len(rules):
+        return False
+    blocks = list(level.ancestors())
+    if not any(way.location in blocks for way in case.site.passes):
+        return False
+    return not any(
+        "POST" in (rule.get("methods") or [])
+        and re.fullmatch(_pattern(case.public(rule["rule"])), target)
+        for rule in rules
+    )
+
+
+def _pattern(rule: str) -> str:
+    """Return what a rule's URLs are like; a converter of an app's own may take slashes."""
+    return ".+".join(re.escape(part) for part in VARIABLE.split(rule.rstrip("/"))) + "/?"
 
 
 def _shown(response: Response, size: int) -> str:
@@ -486,11 +524,16 @@ def _chunked_trap(case: Case) -> tuple[Way, Way, str] | None:
             continue
         # The first location refuses by its own limit; what it lets through goes on to the last.
         first = _first_limit(case, target, method, last.limit + 1)
-        if first is None or not last.level.is_on("proxy_request_buffering", True):
+        if first is None or not _is_held(last.level):
             continue
         beside = posixpath.join(posixpath.dirname(target), ABSENT)
         other = _way(case, beside, "POST", 0)
-        if other is None or other.level is not last.level or last.limit > TEMP_MOST_BYTES:
+        if (
+            other is None
+            or other.level is not last.level
+            or last.limit > TEMP_MOST_BYTES
+            or not _is_nobodys(case, beside, last.level)
+        ):
             beside = ""
         return first, last, beside
     return None
@@ -549,7 +592,7 @@ def _proxy_level(case: Case) -> tuple[str, _nginx_config.Block] | None:
 def _temp_path(case: Case) -> str | None:
     """Return the directory in which bodies wait for the app that don't fit into memory."""
     where = _proxy_level(case)
-    if where is None or not where[1].is_on("proxy_request_buffering", True):
+    if where is None or not _is_held(where[1]):
         return None
     nginx = case.nginx
     built = re.search(
@@ -565,11 +608,7 @@ def _waiting(case: Case) -> tuple[str, int] | None:
     if where is None or case.app is None:
         return None
     target, level = where
-    # What takes all there is might take this for something.
-    if any(
-        re.match(r"/<", rule["rule"]) and set(rule.get("methods") or []) & {"POST"}
-        for rule in case.app.get("rules") or []
-    ):
+    if not _is_nobodys(case, target, level):
         return None
     way = _way_at(level, target, "POST")
     buffer = _nginx_headers.size(level.value("client_body_buffer_size", DEFAULT_BUFFER))

@@ -115,10 +115,14 @@ def judge(case: Case, findings: Findings) -> None:
     for n, upload in enumerate(case.uploads):
         if findings.explained(upload.path):
             continue
+        relative = _relative(case, upload)
+        # Of a relative path that happens to be right, a static folder that it leads to is the greater
+        # fault; a whole path outside of it mends both.
         found = (
-            _relative(case, upload)
+            (relative if relative and relative.severity == "error" else None)
             or _ephemeral(case, n, upload)
             or _shared(case, n, upload)
+            or relative
             or _in_release(case, n, upload)
         )
         if found:
@@ -225,7 +229,9 @@ def _ephemeral(case: Case, n: int, upload: Upload) -> Finding | None:
     real = _real(case, n, upload)
     container = case.container
     if container is not None:
-        return _ephemeral_in_container(container, case.mount_of(real), upload)
+        # Of the host's directories, the one that Nginx serves.
+        served = None if case.nginx.get("container") else case.media_directory
+        return _ephemeral_in_container(container, case.mount_of(real), upload, served)
     view = case.answer(f"storage.upload.{n}.view") or case.answer(f"storage.upload.{n}") or {}
     place = next((place for place in TEMPORARY if below(place, real)), None)
     unit = str((case.process or {}).get("unit") or "")
@@ -258,11 +264,16 @@ def _ephemeral(case: Case, n: int, upload: Upload) -> Finding | None:
 
 
 def _ephemeral_in_container(
-    container: Answer, mount: Answer | None, upload: Upload
+    container: Answer, mount: Answer | None, upload: Upload, served: str | None
 ) -> Finding | None:
     name = container["name"]
+    what = (
+        f"the directory that Nginx serves there (-v {served}:{upload.path})"
+        if served
+        else f"a named volume or a directory of the host there (-v media:{upload.path})"
+    )
     fix = (
-        f"Mount a named volume or a directory of the host there (-v media:{upload.path}), and copy the "
+        f"Mount {what}, and copy the "
         f"uploads out before the container is replaced: docker cp {name}:{upload.path} ."
     )
     if mount is None:
@@ -296,7 +307,7 @@ def _shared(case: Case, n: int, upload: Upload) -> Finding | None:
     real = _real(case, n, upload)
     for mount in case.static:
         if overlap(real, mount.folder):
-            return _shared_finding(upload, real, mount.folder, mount.url)
+            return _shared_finding(case, upload, real, mount.folder, mount.url)
     host = case.on_host(real)
     for mount in case.static:
         location = case.location_of(mount.url)
@@ -306,11 +317,11 @@ def _shared(case: Case, n: int, upload: Upload) -> Finding | None:
             and not case.nginx.get("container")
             and overlap(host, _served(case, location))
         ):
-            return _shared_finding(upload, host, _served(case, location), mount.url)
+            return _shared_finding(case, upload, host, _served(case, location), mount.url)
     return None
 
 
-def _shared_finding(upload: Upload, uploads: str, static: str, url: str) -> Finding:
+def _shared_finding(case: Case, upload: Upload, uploads: str, static: str, url: str) -> Finding:
     return Finding(
         "shared-directory",
         "error",
@@ -318,7 +329,15 @@ def _shared_finding(upload: Upload, uploads: str, static: str, url: str) -> Find
         "uploads and static files share a directory, so a deploy of the one replaces or removes the other, "
         f"and uploads are served as static files ({url})",
         f"{upload.key} is {uploads}, static files are in {static}",
-        MOVE.format(key=upload.key) + ".",
+        MOVE.format(key=upload.key)
+        + "."
+        # Until then they were reached by the static files' URL.
+        + (
+            ""
+            if case.media_url and not case.media_url.startswith(url)
+            else " Serve them from there by a location of their own, such as location ^~ /media/ "
+            "{ alias /var/www/APP/media/; }, and lead the app's links to it."
+        ),
         "flask_media_root",
     )
 
@@ -364,7 +383,8 @@ def _in_release(case: Case, n: int, upload: Upload) -> Finding | None:
         f"{upload.key} = {upload.written!r}"
         + (f", in truth {real}" if real != upload.path else "")
         + f"; it lies in {directory}",
-        MOVE.format(key=upload.key) + f": cp -a {real}/. to it, before the next deploy.",
+        MOVE.format(key=upload.key)
+        + f", before the next deploy: cp -a {real}/. /var/www/APP/media/",
         "flask_media_root",
     )
 

@@ -15,6 +15,9 @@ that, its ``judge()`` adds what it finds. They go from causes to symptoms, in th
 
 from __future__ import annotations
 
+import dataclasses
+import os.path
+import traceback
 import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
@@ -63,11 +66,14 @@ class AskError(Exception):
 APP_HINTS = ("callable", "virtualenv", "user", "directory")
 
 
-def run(ask: Ask, hints: Answer | None = None) -> list[dict[str, t.Any]]:
+def run(
+    ask: Ask, hints: Answer | None = None, *, is_strict: bool = False
+) -> list[dict[str, t.Any]]:
     """Return a report for each site found: its findings, the ways of its requests, what is unseen.
 
     :param hints: what the user knows and the host does not tell: ``callable``, ``virtualenv``,
         ``directory``, ``user``, ``domains``.
+    :param is_strict: raise where a judge fails, as tests want it. A user loses no report by one.
     """
     nginx = succeeded(ask("nginx_config_info", {}))["nginx"]
     config = _diagnosis_sites.config(nginx)
@@ -77,21 +83,73 @@ def run(ask: Ask, hints: Answer | None = None) -> list[dict[str, t.Any]]:
     reports = []
     for site in _diagnosis_sites.sites(config, processes["processes"], hints or {}):
         case = _diagnosis_case.Case(nginx, processes, site)
-        ask_app(ask, case)
-        looked = list(_diagnosis_case.looks(case))
+        guard = Guard(case, is_strict)
+        guard.app(ask)
+        looked = guard.questions(_diagnosis_case, "looks")
         for judge in JUDGES:
             # Some want to know what there is before they ask for it.
-            looked += judge.looks(case) if hasattr(judge, "looks") else ()
+            looked += guard.questions(judge, "looks") if hasattr(judge, "looks") else ()
         case.looks = answers(ask, case, looked)
-        asked = list(_diagnosis_case.questions(case))
+        asked = guard.questions(_diagnosis_case, "questions")
         for judge in JUDGES:
-            asked += judge.questions(case)
+            asked += guard.questions(judge, "questions")
         case.answers = answers(ask, case, asked)
+        if case.silence:
+            case.unseen.append(f"Nginx did not answer: {case.silence}")
         findings = Findings()
         for judge in JUDGES:
-            judge.judge(case, findings)
-        reports.append(_diagnosis_report.report(case, findings))
+            guard.judge(judge, findings)
+        reports.append(guard.report(findings))
     return reports
+
+
+@dataclasses.dataclass
+class Guard:
+    """Makes of a judge that fails something unseen: what the others have found is told all the same.
+
+    Hosts and apps are of other people's making, and answer what nobody has thought of.
+    """
+
+    case: _diagnosis_case.Case
+    is_strict: bool
+
+    def app(self, ask: Ask) -> None:
+        try:
+            ask_app(ask, self.case)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rest goes on
+            self._failed(_app_question, error)
+
+    def questions(self, judge: t.Any, name: str) -> list[Question]:
+        """Return what a judge wants to know; nothing where it fails."""
+        try:
+            return list(getattr(judge, name)(self.case))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rest goes on
+            self._failed(judge, error)
+            return []
+
+    def judge(self, judge: t.Any, findings: Findings) -> None:
+        try:
+            judge.judge(self.case, findings)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rest goes on
+            self._failed(judge, error)
+
+    def report(self, findings: Findings) -> dict[str, t.Any]:
+        try:
+            return _diagnosis_report.report(self.case, findings)
+        except Exception as error:  # noqa: BLE001 - what is found is told all the same
+            self._failed(_diagnosis_report, error)
+            return _diagnosis_report.bare(self.case, findings)
+
+    def _failed(self, judge: t.Any, error: Exception) -> None:
+        if self.is_strict:
+            raise error
+        name = judge.__name__.rpartition("_")[2]
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        # Not the error's own words: they may have what was read in them.
+        self.case.failed.append(
+            f"What concerns {name} was not judged to its end, by a fault of this collection's: "
+            f"{type(error).__name__} at {os.path.basename(where.filename)}:{where.lineno}. Please report it."
+        )
 
 
 def succeeded(answer: Answer) -> Answer:
@@ -121,6 +179,16 @@ def ask_app(ask: Ask, case: _diagnosis_case.Case) -> None:
 def app_question(case: _diagnosis_case.Case) -> tuple[Question | None, str | None]:
     """Return how to ask the app, by what its process tells and the user adds; or why it can't be."""
     told = {key: case.site.hints[key] for key in APP_HINTS if case.site.hints.get(key)}
+    process, user = case.process, told.get("user")
+    if process is not None and user not in (None, process.get("user")) and case.container is None:
+        # Whoever has taken the app's address would have code of theirs run as the app's user.
+        if {"callable", "virtualenv"} <= told.keys():
+            return told, None
+        return None, (
+            f"Process {process.get('pid')} at the app's address runs as {process.get('user')}, not as {user}, so "
+            f"what it names is not run as {user}. Set flask_app_callable and flask_app_virtualenv too, or leave "
+            "out flask_app_user."
+        )
     if case.process is not None:
         # What a user writes is as Gunicorn takes it, however the app was started.
         loader = {"loader": "gunicorn"} if "callable" in told else {}
@@ -143,7 +211,11 @@ def answers(ask: Ask, case: _diagnosis_case.Case, asked: t.Sequence[Question]) -
         return {}
     answer = ask(
         "flask_evidence_info",
-        {"questions": questions, "error_logs": case.nginx.get("error_logs") or []},
+        {
+            "questions": questions,
+            "error_logs": case.nginx.get("error_logs") or [],
+            "logs_process_id": case.nginx_view.get("process_id"),
+        },
     )
     if answer.get("failed"):
         case.unseen.append(f"the host could not be asked: {answer.get('msg')}")

@@ -159,6 +159,7 @@ class Case:
     :ivar looks: answers of the first round: what lies in the directories.
     :ivar answers: answers of the second.
     :ivar unseen: what could not be seen, and why.
+    :ivar failed: what could not be judged by a fault of our own.
     """
 
     def __init__(self, nginx: Answer, processes: Answer, site: _diagnosis_sites.Site) -> None:
@@ -172,6 +173,7 @@ class Case:
         self.looks: Answer = {}
         self.answers: Answer = {}
         self.unseen: list[str] = [*(nginx.get("unseen") or []), *(processes.get("unseen") or [])]
+        self.failed: list[str] = []
 
     # What is asked, and how
 
@@ -225,21 +227,24 @@ class Case:
             "target": target,
             "headers": {"Accept-Encoding": "identity"},
             "log": True,
+            # The port that it listens at is one of its container's network.
+            **self.nginx_view,
             **more,
         }
 
     def direct(self, key: str, target: str, **more: t.Any) -> Question | None:
         """Return a request to the app server itself, or ``None`` where it can't be reached."""
         for address in _diagnosis_sites.addresses(self.process or {}):
-            where: Question
+            # Nginx speaks TLS with visitors, not with the app, whose address is as we have it.
+            where: Question = {"tls": False, "process_id": None}
             if address.startswith("unix:"):
-                where = {"unix_socket": address[len("unix:") :]}
+                where["unix_socket"] = address[len("unix:") :]
             else:
                 host, _colon, port = address.rpartition(":")
                 # Wildcards lead nowhere, and names of containers only their neighbours.
                 if host in ("0.0.0.0", "[::]") or not re.fullmatch(r"[\d.]+|\[[\da-f:]+\]", host):
                     continue
-                where = {"address": host.strip("[]"), "port": int(port), "tls": False}
+                where.update(address=host.strip("[]"), port=int(port))
             protocol = "uwsgi" if self.is_uwsgi else "http"
             return self.request(key, target, log=False, protocol=protocol, **where, **more)
         return None
@@ -257,6 +262,18 @@ class Case:
         if not answer or "unseen" in answer:
             return None
         return Response(answer.get("request") or {"target": "?"}, answer)
+
+    @property
+    def silence(self) -> str | None:
+        """What came instead of an answer, where none of Nginx's came."""
+        told = [
+            answer
+            for answer in self.answers.values()
+            if "status" in answer and (answer.get("request") or {}).get("log")
+        ]
+        if not told or any(answer["status"] is not None for answer in told):
+            return None
+        return str(told[0]["error"])
 
     def answer(self, key: str) -> Answer | None:
         """Return any answer of either round, or ``None`` where there is none."""

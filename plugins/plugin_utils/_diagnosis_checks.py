@@ -18,6 +18,7 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils._findings 
 NO_APP = "the app could not be asked"
 NO_SERVER = "no server block leads to the app"
 NO_CONFIG = "Nginx's configuration could not be read"
+NO_CANARY = "nothing could be placed among the uploads"
 NO_UPLOADS = "neither the app nor Nginx tells where uploads are"
 
 
@@ -41,7 +42,8 @@ def checks(case: Case, findings: Findings) -> list[dict[str, str]]:
     told = []
     for check in CHECKS:
         found = findings.of(*check.findings)
-        reason = check.unseen(case)
+        # Which checks a judge that failed had a say in isn't known: none passes.
+        reason = check.unseen(case) or (case.failed[0] if case.failed else None)
         if found:
             status, evidence = "fail", "; ".join(f"{f.id}: {f.component}" for f in found)
             if all(f.severity != "error" for f in found):
@@ -58,6 +60,8 @@ def checks(case: Case, findings: Findings) -> list[dict[str, str]]:
 def _config(case: Case) -> str | None:
     if not case.nginx.get("running"):
         return "Nginx does not run"
+    if case.silence:
+        return f"Nginx did not answer: {case.silence}"
     return NO_CONFIG if case.config is None else NO_SERVER if case.server is None else None
 
 
@@ -93,15 +97,15 @@ def _uploads(case: Case) -> str | None:
 def _canary(case: Case) -> str | None:
     if reason := _uploads(case):
         return reason
-    return (
-        None if case.answer(_diagnosis_case.CANARY) else "nothing could be placed among the uploads"
-    )
+    return None if case.answer(_diagnosis_case.CANARY) else NO_CANARY
 
 
 def _uploads_served(case: Case) -> str | None:
     if reason := _config(case) or _canary(case):
         return reason
-    return None if case.response("core.media") else "no URL of uploads is known"
+    if case.response("core.media"):
+        return None
+    return NO_CANARY if case.media_url else "no URL of uploads is known"
 
 
 def _worker(case: Case) -> str | None:
@@ -112,6 +116,13 @@ def _worker(case: Case) -> str | None:
         if case.nginx.get("worker_uid") is not None
         else "whom Nginx's workers run as is not known"
     )
+
+
+def _reads(case: Case) -> str | None:
+    if reason := _worker(case):
+        return reason
+    is_known = case.media_directory or _static_shown(case)
+    return None if is_known else "neither static files nor uploads are known"
 
 
 def _storage(case: Case) -> str | None:
@@ -139,7 +150,7 @@ def _users(case: Case) -> str:
 
 def _location(case: Case) -> str:
     listed = ", ".join(f"{each.url} from {each.directory}" for each in case.files_locations)
-    return listed or "no location serves files of its own"
+    return listed or "no prefix location serves files of its own"
 
 
 CHECKS: t.Sequence[Check] = (
@@ -213,7 +224,7 @@ CHECKS: t.Sequence[Check] = (
             "symlink-blocked",
             "umask-too-tight",
         ),
-        _worker,
+        _reads,
         _users,
     ),
     Check(

@@ -13,6 +13,7 @@ import datetime
 import typing as t
 
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
+    _diagnosis_case,
     _diagnosis_checks,
     _diagnosis_sites,
 )
@@ -30,18 +31,29 @@ Answer = t.Mapping[str, t.Any]
 
 def report(case: Case, findings: Findings) -> dict[str, t.Any]:
     """Return the report of a site, in the format of schema 1, but for the host's name and the time."""
-    found = findings.sorted()
     scheme = "https" if case.listen[2] else "http"
+    return {
+        **bare(case, findings),
+        "url": f"{scheme}://{case.host}{case.prefix}",
+        "checks": _diagnosis_checks.checks(case, findings),
+        "routes": list(routes(case, findings.sorted())),
+        "discovered": discovered(case),
+    }
+
+
+def bare(case: Case, findings: Findings) -> dict[str, t.Any]:
+    """Return the report of a site of which only findings can be told."""
+    found = findings.sorted()
     return {
         "schema": 1,
         "app": case.name,
-        "url": f"{scheme}://{case.host}{case.prefix}",
+        "url": f"http://{case.host}",
         "ok": not any(finding.severity == "error" for finding in found),
-        "checks": _diagnosis_checks.checks(case, findings),
+        "checks": [],
         "findings": [dataclasses.asdict(finding) for finding in found],
-        "routes": list(routes(case, found)),
-        "unseen": list(dict.fromkeys(case.unseen)),
-        "discovered": discovered(case),
+        "routes": [],
+        "unseen": list(dict.fromkeys([*case.failed, *case.unseen])),
+        "discovered": {},
     }
 
 
@@ -57,8 +69,12 @@ def discovered(case: Case) -> dict[str, str]:
     nginx, process, container = case.nginx, case.process or {}, case.container
     found = {}
     if nginx.get("version"):
-        found["nginx"] = (
-            f"{nginx['version']}, {nginx.get('conf_file')}, workers run as {nginx.get('worker_user') or 'nobody known'}"
+        found["nginx"] = f"{nginx['version']}, {nginx.get('conf_file')}, " + (
+            f"workers run as {nginx['worker_user']}"
+            if nginx.get("worker_user")
+            else "does not run"
+            if not nginx.get("running")
+            else "whom its workers run as is unseen"
         )
     if case.server is not None:
         found["server"] = f"{' '.join(case.server.names) or 'no name'} ({case.server.component})"
@@ -69,9 +85,9 @@ def discovered(case: Case) -> dict[str, str]:
             else process.get("unit") or f"process {process.get('pid')}"
         )
         listens = ", ".join(_diagnosis_sites.addresses(process)[:1])
+        what = [process.get("server") or "app server", process.get("callable")]
         found["app"] = (
-            f"{process.get('server') or 'app server'} {process.get('callable') or ''} "
-            f"as {process.get('user')} ({where}), at {listens}"
+            f"{' '.join(filter(None, what))} as {process.get('user')} ({where}), at {listens}"
         )
     if case.upload:
         found["uploads"] = f"{case.upload.path} ({case.upload.key})"
@@ -83,7 +99,10 @@ def discovered(case: Case) -> dict[str, str]:
 def routes(case: Case, found: t.Sequence[Finding]) -> t.Iterator[dict[str, t.Any]]:
     """Yield the ways of the requests for each static mount, for an upload and for the app."""
     asked = [(mount.key, f"{mount.key}.path") for mount in case.static]
-    asked += [("core.media", "core.media.path"), ("core.app", "")]
+    if case.answer(_diagnosis_case.CANARY):
+        # Else a file that isn't there was asked for.
+        asked.append(("core.media", "core.media.path"))
+    asked.append(("core.app", ""))
     for key, path_key in asked:
         response = case.response(key)
         if response is not None:

@@ -91,11 +91,26 @@ def sites(
             # Where Nginx leads, nobody listens.
             sites_found.append(Site(found, server, own, None, hints))
     if sites_found:
-        return sites_found
+        return _told(sites_found, hints)
     # Nginx leads to none of them, or there is no Nginx: that is worth a report.
     apps = [process for process in processes if process.get("callable")]
     first = next(iter(found.servers), None) if found else None
     return [Site(found, first, [], apps[0] if apps else None, hints)]
+
+
+def _told(sites_found: list[Site], hints: Answer) -> list[Site]:
+    """Leave what the user knows of one site with that one, where there are several.
+
+    It is the one that has the name; or else one of which its process does not tell which app it is.
+    """
+    wanted = set(hints.get("domains") or [])
+    named = [site for site in sites_found if site.server and wanted & set(site.server.names)]
+    mute = [site for site in sites_found if not (site.process or {}).get("callable")]
+    meant = named or mute or sites_found
+    return [
+        site if any(site is each for each in meant) else dataclasses.replace(site, hints={})
+        for site in sites_found
+    ]
 
 
 def _ways(found: _nginx_config.Config | None) -> list[Pass]:

@@ -21,6 +21,8 @@ _CLASSES = {
     "cntrl": r"\x00-\x1f\x7f", "print": r"\x20-\x7e", "graph": r"\x21-\x7e", "word": r"\w",
 }  # fmt: skip
 _HORIZONTAL, _VERTICAL = r"\t \xa0", r"\n\x0b\x0c\r\x85"
+# A group that ends in what repeats, and is repeated: the number of ways to match grows with two to the length.
+_NESTED = re.compile(r"[*+][?+]?\)(?:[*+]|\{\d*,\d*\})")
 _QUANTIFIER = re.compile(r"\{(?:\d+(?:,\d*)?)\}")
 # Letters whose escape means the same to both
 _SAME = frozenset("AbBdDsSwWnrtfa")
@@ -33,6 +35,11 @@ class NotTranslated(Exception):
 @functools.lru_cache(maxsize=1024)
 def compile_pattern(pattern: str, ignore_case: bool = False) -> re.Pattern[str]:
     """:raises NotTranslated: with the reason."""
+    if _NESTED.search(pattern):
+        # Python has no limit of its own as pcre2_set_match_limit(3) is, and would try for years.
+        raise NotTranslated(
+            f"the pattern {pattern!r} repeats what repeats, which can take for ever"
+        )
     flags = re.ASCII | (re.IGNORECASE if ignore_case else re.NOFLAG if _HAS_NOFLAG else 0)
     try:
         return re.compile(_Translation(pattern).run(), flags)

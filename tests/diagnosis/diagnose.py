@@ -64,7 +64,7 @@ def diagnose(host: machine.Machine, faults: Sequence[states.State] = ()) -> Repo
             answer = state.sees(module, answer) if state.sees else answer
         return answer
 
-    reports = importlib.import_module(DIAGNOSIS).run(ask)
+    reports = importlib.import_module(DIAGNOSIS).run(ask, is_strict=True)
     findings = [found for report in reports for found in report["findings"]]
     return Report(findings, reports)
 

@@ -13,6 +13,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _hosted_container,
     _proc,
 )
+from ansible_collections.flaskworks.static_media.plugins.plugin_utils import _app_question
 
 from tests.unit.processes import CONTAINER, Processes
 
@@ -60,6 +61,39 @@ def test_a_master_and_its_workers_are_one(processes: Processes) -> None:
     assert (found["cwd"], found["directory"]) == ("/srv/app", "/srv/app")
     assert found["exe"] == "/usr/bin/python3.11"
     assert found["unseen"] == []
+
+
+def test_no_code_is_run_as_a_user_who_has_not_chosen_it(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_proc.Proc, "user_name", lambda _self, _pid, uid: f"user{uid}")
+    # Both bear titles that a user of no rights gave them, and hold a socket of that user's.
+    processes.add(MASTER, GUNICORN, listens=[SOCKET])
+    processes.add(WORKER, GUNICORN, parent=MASTER, shares=MASTER, uid=61002)
+    status = processes.path / str(WORKER) / "status"
+    status.write_text(status.read_text().replace("Uid:\t61002", "Uid:\t61001"))
+    asked = [_app_question.question(each) for each in discover(processes)["processes"]]
+    (question,) = [question for question, _reason in asked if question]
+    assert (question["process_id"], question["user"]) == (MASTER, "user61001")
+
+
+def test_what_a_command_line_names_is_read_only_if_it_is_a_file(
+    processes: Processes, tmp_path: Path
+) -> None:
+    # Opened, it would wait for whoever writes; and a name may have what no name has.
+    os.mkfifo(tmp_path / "conf.py")
+    argv = [*GUNICORN[:2], "-c", str(tmp_path / "conf.py"), "wsgi:app"]
+    processes.add(MASTER, argv, listens=[SOCKET])
+    assert only(processes)["callable"] == "wsgi:app"
+    processes.add(OTHER, ["gunicorn", "-c", "/dev/zero", "other:app"], listens=["127.0.0.1:1"])
+    assert len(discover(processes)["processes"]) == 2
+
+
+def test_a_socket_that_is_bound_by_a_relative_path(processes: Processes) -> None:
+    processes.add(MASTER, GUNICORN, listens=["unix:app.sock"], cwd="/home/sammy/project")
+    found = only(processes, "unix:/home/sammy/project/app.sock")
+    assert found["reachable_at"] == ["unix:/home/sammy/project/app.sock"]
+    assert discover(processes, "unix:/home/sammy/project/app.sock")["unseen"] == []
 
 
 def test_what_does_not_listen_is_no_server(processes: Processes) -> None:
@@ -225,6 +259,7 @@ def test_a_title_in_place_of_the_command_line(processes: Processes, unit: dict[s
 
 
 ENGINE = {
+    "State": {"Running": True, "Pid": MASTER},
     "Id": CONTAINER,
     "Name": "/web",
     "Image": "sha256:1234",
@@ -305,6 +340,19 @@ def test_a_container_and_how_it_is_reached(
     container = only(processes)["container"]
     assert container["process_user"] == "1000:33", "as it is called in its user namespace"
     assert "secret-of-the-image" not in json.dumps(found)
+
+
+def test_a_process_that_only_says_that_it_is_in_a_container_is_none_of_it(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A user's own mount, below containers/ID/, in a namespace of theirs.
+    processes.add(OTHER, ["sleep", "9"], container="b" * 64)
+    facts = {**ENGINE, "State": {"Running": True, "Pid": OTHER}}
+    found = in_container(processes, monkeypatch, facts, listens=["0.0.0.0:8000"])
+    assert found["container"]["name"] is None
+    assert "isn't in the mount namespace" in found["unseen"][0]
+    question, reason = _app_question.question(found)
+    assert question is None and "can't be looked into" in str(reason)
 
 
 def test_what_only_its_own_container_reaches(

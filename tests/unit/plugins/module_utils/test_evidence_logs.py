@@ -51,6 +51,18 @@ def test_only_its_own_lines_are_kept(logs: ErrorLogs, log: Path) -> None:
     assert told(logs) == []
 
 
+def test_a_visitor_who_asks_for_the_same_is_not_told_of(logs: ErrorLogs, log: Path) -> None:
+    append(log, line(what="theirs").replace("127.0.0.1", "203.0.113.9") + line(what="mine"))
+    assert told(logs) == ["mine"]
+
+
+def test_the_addresses_of_this_host() -> None:
+    found = _evidence_logs.own_addresses()
+    assert found is not None
+    assert "127.0.0.1" in found
+    assert _evidence_logs.own_addresses("/nonexistent") is None
+
+
 def test_a_line_without_a_host_may_be_its_own(logs: ErrorLogs, log: Path) -> None:
     append(log, line(what="mine").replace(', host: "a.example"', ""))
     assert told(logs) == ["mine"]

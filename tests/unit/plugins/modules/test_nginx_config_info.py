@@ -16,6 +16,7 @@ from ansible_collections.flaskworks.static_media.plugins.module_utils import (
     _hosted_container,
     _nginx_config,
     _nginx_process,
+    _nginx_tree,
     _proc,
     _process,
 )
@@ -227,11 +228,14 @@ class FakeEngine:
         return done.returncode, done.stdout, done.stderr
 
 
-def in_container(host: Host, monkeypatch: pytest.MonkeyPatch, engine: t.Any) -> dict[str, t.Any]:
+def in_container(
+    host: Host, monkeypatch: pytest.MonkeyPatch, engine: t.Any, main: int | None = None
+) -> dict[str, t.Any]:
     facts = {
         "Id": CONTAINER,
         "Name": "/proxy",
         "Config": {"Image": "nginx:1", "Env": ["TOKEN=hidden-four"]},
+        "State": {"Running": True, "Pid": main or os.getpid()},
     }
     answer = (engine, facts if engine else None)
     monkeypatch.setattr(_hosted_container, "find", lambda *_given: answer)
@@ -271,6 +275,19 @@ def test_an_nginx_in_a_container_of_which_no_engine_knows(
     assert (found["source"], found["test"], found["version"]) == ("files", None, None)
     assert host.path("conf.d/a.conf") in [file["path"] for file in found["files"]]
     assert "neither docker nor podman knows it" in found["unseen"][0]
+
+
+def test_nothing_is_run_in_a_container_that_a_process_only_says_it_is_in(
+    host: Host, as_root: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.start()
+    with subprocess.Popen(["unshare", "--mount", "cat"], stdin=subprocess.PIPE) as other:
+        while os.readlink(f"/proc/{other.pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt"):
+            pass
+        found = in_container(host, monkeypatch, FakeEngine(), other.pid)
+        other.communicate()
+    assert (found["container"]["name"], found["test"], found["binary"]) == (None, None, None)
+    assert "isn't in the mount namespace" in found["unseen"][0]
 
 
 @pytest.mark.parametrize(
@@ -319,6 +336,38 @@ def test_of_several_the_one_on_a_web_port_comes_first(
     assert found["others"][1]["container"] == CONTAINER
     assert "in a machine of its own" in found["unseen"][0]
     assert "no worker that serves" in found["unseen"][1]
+
+
+@pytest.mark.parametrize("given", [None, "/bin/true"])
+def test_nothing_of_a_users_process_with_a_masters_title_is_run_as_root(
+    tmp_path: Path, as_root: None, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    mark = tmp_path / "was-run-as-root"
+    binary = tmp_path / "nginx"
+    binary.write_text(f"#!/bin/sh\ntouch {mark}\necho 'nginx version: nginx/1.22.1' >&2\n")
+    binary.chmod(0o755)
+    conf = tmp_path / "nginx.conf"
+    conf.write_text("events {}\n")
+    monkeypatch.setattr(
+        _nginx_tree,
+        "build_text",
+        lambda path: (
+            subprocess.run([path], capture_output=True, text=True, check=False).stderr
+            or "nginx version: nginx/1.22.1\n"
+        ),
+    )
+    tested: list[t.Any] = []
+    monkeypatch.setattr(_nginx_tree, "Stage", lambda *given, **_named: tested.append(given))
+    processes = Processes(tmp_path / "proc")
+    title = f"nginx: master process {binary} -c {conf}"
+    processes.add(5_000_010, [title], listens=["0.0.0.0:80"], exe=str(binary))
+    found = _nginx_config.discover(given, proc=str(processes.path))
+    assert found["master_pid"] == 5_000_010
+    assert not mark.exists() and not tested and found["test"] is None
+    assert given or any("is not root's" in line for line in found["unseen"])
+    # Before root's own it does not come.
+    processes.add(5_000_020, ["nginx: master process nginx -c /no/such"], uid=0, exe="/no/such")
+    assert _nginx_config.discover(given, proc=str(processes.path))["master_pid"] == 5_000_020
 
 
 def test_selinux(tmp_path: Path) -> None:

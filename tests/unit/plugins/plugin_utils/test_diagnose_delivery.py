@@ -105,6 +105,74 @@ def test_a_body_that_cannot_wait_is_told_by_what_stops_nginx() -> None:
         assert judged(_diagnose_limits, case) == found
 
 
+def asked_of_limits(case: t.Any) -> set[str]:
+    return {one["id"] for one in _diagnose_limits.questions(case) if one["kind"] == "requests"}
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["proxy_request_buffering off;", "uwsgi_request_buffering off;"],
+)
+def test_no_view_gets_a_body_that_is_only_announced(written: str) -> None:
+    # Buffering off hands the request on at once; a view that reads no body would run.
+    pass_ = "uwsgi_pass" if "uwsgi" in written else "proxy_pass"
+    target = "unix:/run/gallery/gallery.sock"
+    plain = diagnosis.SITE.replace(f"proxy_pass http://{target}", f"{pass_} {target}").replace(
+        "unix:", "http://unix:" if pass_ == "proxy_pass" else "unix:"
+    )
+    limit = "client_max_body_size 0;"
+    held = diagnosis.case(plain.replace("server {", f"server {{ {limit}", 1), app=app(None))
+    assert "limits.unlimited" in asked_of_limits(held)
+    conf = plain.replace("server {", f"server {{ {limit} {written}", 1)
+    assert not asked_of_limits(diagnosis.case(conf, app=app(None)))
+    small = plain.replace("server {", f"server {{ {written}", 1)
+    assert not asked_of_limits(diagnosis.case(small, app=app(16 << 20)))
+
+
+def test_no_body_is_sent_while_nginx_runs_with_what_it_was_started_with() -> None:
+    changed = [{"path": diagnosis.CONF, "changed": "2026-11-29T00:00:00Z"}]
+    case = diagnosis.case(nginx={"changed_since_load": changed}, app=app(16 << 20))
+    assert not asked_of_limits(case)
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_asked"),
+    [
+        ("/upload", True),
+        ("/<path:name>", False),
+        ("/<name>", False),
+        ("/flask-verify-<any:name>", False),
+        ("/files/<name>", True),
+    ],
+)
+def test_a_body_is_only_sent_where_no_view_takes_it(rule: str, is_asked: bool) -> None:
+    conf = diagnosis.SITE.replace("server {", "server { client_max_body_size 18m;", 1)
+    nginx = {"build_arguments": "--http-client-body-temp-path=/var/lib/nginx/body"}
+    known = app(16 << 20)
+    known["rules"] = [{**UPLOAD, "rule": rule}]
+    case = diagnosis.case(conf, nginx=nginx, app=known)
+    assert ("limits.temp.request" in asked_of_limits(case)) == is_asked
+    # Of more rules than are told, one may take it.
+    known["rules_total"] = 2001
+    case = diagnosis.case(conf, nginx=nginx, app=known)
+    assert "limits.temp.request" not in asked_of_limits(case)
+
+
+def test_a_chunked_body_is_not_sent_to_a_view_that_takes_all_names() -> None:
+    # Announced, a body meets the limit of /api/; handed on, that of @app.
+    conf = diagnosis.SITE.replace(
+        "location / {",
+        "location /api/ { client_max_body_size 18m; try_files $uri @app; }\n    location @app {",
+        1,
+    ).replace("server {", "server { client_max_body_size 64k;", 1)
+    for rule, is_asked in (("/api/upload", True), ("/api/<path:name>", False)):
+        known = app(16 << 20)
+        known["rules"] = [{**UPLOAD, "rule": "/api/upload"}, {**UPLOAD, "rule": rule}]
+        known["rules_total"] = 2
+        case = diagnosis.case(conf, app=known)
+        assert ("limits.chunked" in asked_of_limits(case)) == is_asked
+
+
 @pytest.mark.parametrize(
     ("written", "values", "ids"),
     [
@@ -127,6 +195,42 @@ def test_caching_is_judged_by_the_headers_that_came(
     }
     found = judged(_diagnose_headers, diagnosis.case(conf, answers=answers))
     assert found == [(id, f"{diagnosis.CONF}:5") for id in ids]
+
+
+def test_two_headers_that_agree_are_mended_by_one_that_says_both() -> None:
+    written = "expires 30d; add_header Cache-Control public; alias"
+    headers = [["Cache-Control", "max-age=2592000"], ["Cache-Control", "public"]]
+    answers = {
+        "core.static.0.tree": tree("site.css"),
+        "core.static.0": answered("/static/site.css", 200, ETAG, *headers),
+    }
+    conf = diagnosis.SITE.replace("alias", written, 1)
+    (found,) = diagnosis.found(diagnosis.case(conf, answers=answers), _diagnose_headers)
+    assert (found.id, found.severity) == ("cache-control-duplicate", "warning")
+    assert 'add_header Cache-Control "max-age=2592000, public";' in found.fix
+
+
+@pytest.mark.parametrize(
+    ("http", "written", "line", "fix"),
+    [
+        ("", "expires 1y;", f"{diagnosis.CONF}:5", "Write expires -1; in the place of this line"),
+        ("", 'add_header Cache-Control "max-age=31536000";', f"{diagnosis.CONF}:5", "Write add_header Cache-Control no-cache; in"),
+        ('map $uri $kept { default "max-age=31536000"; }', "add_header Cache-Control $kept;", f"{diagnosis.CONF}:1", "Write no-cache as the value of this line of the map"),
+    ],
+)  # fmt: skip
+def test_what_makes_browsers_ask_is_written_where_the_line_is(
+    http: str, written: str, line: str, fix: str
+) -> None:
+    conf = f"{http} {diagnosis.SITE.replace('alias', f'{written} alias', 1)}"
+    answer = answered("/static/site.css", 200, ETAG, ["Cache-Control", "max-age=31536000"])
+    answers = {
+        "core.static.0.tree": tree("site.css"),
+        "core.static.0": answer,
+        "headers.core.static.0.plain": answer,
+    }
+    (found,) = diagnosis.found(diagnosis.case(conf, answers=answers), _diagnose_headers)
+    assert (found.id, found.component) == ("immutable-unversioned", line)
+    assert fix in found.fix
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,12 @@ def test_uploads_in_a_container(mounts: list[Answers], expected: list[tuple[str,
     )
 
 
+def test_a_container_gets_the_directory_that_nginx_serves() -> None:
+    made = diagnosis.case(answers=healthy("/app/media"), **container(), **uploads("/app/media"))
+    (one,) = diagnosis.found(made, _diagnose_storage)
+    assert f"-v {MEDIA}:/app/media" in one.fix, "another volume would be seen by the app alone"
+
+
 # Relative
 
 
@@ -232,6 +238,18 @@ def test_relative_directory_that_is_the_same_by_chance() -> None:
         **uploads("uploads"),
     )
     assert [each.severity for each in diagnosis.found(made, _diagnose_storage)] == ["warning"]
+
+
+def test_relative_directory_that_lies_in_the_static_folder() -> None:
+    path = "/opt/gallery/src/gallery/static/uploads"
+    made = diagnosis.case(
+        answers=healthy(path),
+        process={"cwd": "/opt/gallery/src/gallery"},
+        app=diagnosis.config(UPLOAD_FOLDER="static/uploads", MEDIA_URL="/static/uploads/"),
+    )
+    (one,) = diagnosis.found(made, _diagnose_storage)
+    assert (one.id, one.component, one.severity) == ("shared-directory", path, "error")
+    assert "location ^~ /media/" in one.fix, "they were reached below /static/"
 
 
 # Two directories

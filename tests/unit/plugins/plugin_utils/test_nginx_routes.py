@@ -414,3 +414,11 @@ def test_where_nobody_listens_it_is_said() -> None:
     )
     assert (found["kind"], found["server"]) == ("unknown", None)
     assert "port 80" in found["reason"]
+
+
+def test_a_pattern_that_would_be_tried_for_ever_is_refused() -> None:
+    for pattern in ("^(a+)+$", "^(/?[^/]*)*Y$", "(.*)*Z", "^(?:[a-z]+){2,}!"):
+        with pytest.raises(_nginx_regex.NotTranslated, match="for ever"):
+            _nginx_regex.compile_pattern(pattern)
+    for pattern in (r"\.(?:png|css)(\?.*)?$", "^(.+[.]php)(/.+)$", "^/(?:[^/]+/)*x$"):
+        assert _nginx_regex.compile_pattern(pattern)
