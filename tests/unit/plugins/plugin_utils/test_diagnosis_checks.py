@@ -33,3 +33,5 @@ def test_the_documentation_has_each_finding() -> None:
     rows = "\n".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
     ids = {found for check in _diagnosis_checks.CHECKS for found in check.findings}
     assert set(re.findall(r"`([a-z0-9-]+)`", rows)) == ids
+    readme = (Path(__file__).resolve().parents[4] / "README.md").read_text(encoding="utf-8")
+    assert f"one of {len(ids)} [findings]" in readme
