@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import datetime
+import re
 import typing as t
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _diagnosis,
@@ -16,6 +18,8 @@ from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _report_task,
 )
 
+# As in server_name, patterns but for regular expressions
+DOMAIN = re.compile(r"(?:\*\.)?[\w-]+(?:\.[\w-]+)*(?:\.\*)?")
 # Options, and what the diagnosis calls them.
 HINTS = {
     "callable": "callable",
@@ -43,6 +47,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 **_report_task.ARGUMENTS,
             }
         )
+        for name in arguments["domains"]:
+            if not DOMAIN.fullmatch(name):
+                raise AnsibleActionFail(
+                    f"domains has {name!r}, which is no host name. Write flask_site_domains as a list, such as "
+                    """-e '{"flask_site_domains": ["www.example.com"]}'."""
+                )
         variables = task_vars or {}
         # Refused before the host is asked anything.
         earlier = _report_task.earlier(arguments["baseline"])

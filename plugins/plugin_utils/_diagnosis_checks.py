@@ -37,23 +37,26 @@ class Check:
     evidence: t.Callable[[Case], str]
 
 
-def checks(case: Case, findings: Findings) -> list[dict[str, str]]:
-    """Return the checks of a report."""
-    told = []
+def checks(case: Case, findings: Findings) -> list[dict[str, t.Any]]:
+    """Return the checks of a report.
+
+    One that fails names its findings, by their places in the report: a warning fails it too, but no play.
+    """
+    order = findings.sorted()
+    told: list[dict[str, t.Any]] = []
     for check in CHECKS:
-        found = findings.of(*check.findings)
+        found = [n for n, finding in enumerate(order) if finding.id in check.findings]
         # Which checks a judge that failed had a say in isn't known: none passes.
         reason = check.unseen(case) or (case.failed[0] if case.failed else None)
         if found:
-            status, evidence = "fail", "; ".join(f"{f.id}: {f.component}" for f in found)
-            if all(f.severity != "error" for f in found):
-                # A warning fails no check; it is told of all the same.
-                status = "pass"
+            status = "fail"
+            evidence = "; ".join(f"{order[n].id}: {order[n].component}" for n in found)
         elif reason is not None:
             status, evidence = "skip", reason
         else:
             status, evidence = "pass", check.evidence(case)
-        told.append({"id": check.id, "title": check.title, "status": status, "evidence": evidence})
+        shown = {"id": check.id, "title": check.title, "status": status, "evidence": evidence}
+        told.append({**shown, "findings": found} if found else shown)
     return told
 
 
