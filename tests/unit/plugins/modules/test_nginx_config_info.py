@@ -352,7 +352,7 @@ def test_nothing_of_a_users_process_with_a_masters_title_is_run_as_root(
         _nginx_tree,
         "build_text",
         lambda path: (
-            subprocess.run([path], capture_output=True, text=True, check=False).stderr
+            subprocess.run([path, "-V"], capture_output=True, text=True, check=False).stderr
             or "nginx version: nginx/1.22.1\n"
         ),
     )
