@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+import types
 import typing as t
 from pathlib import Path
 
@@ -357,7 +358,12 @@ def test_nothing_of_a_users_process_with_a_masters_title_is_run_as_root(
         ),
     )
     tested: list[t.Any] = []
-    monkeypatch.setattr(_nginx_tree, "Stage", lambda *given, **_named: tested.append(given))
+
+    def stage(*given: t.Any, **_named: t.Any) -> types.SimpleNamespace:
+        tested.append(given)
+        return types.SimpleNamespace(test=lambda _directives: None)
+
+    monkeypatch.setattr(_nginx_tree, "Stage", stage)
     processes = Processes(tmp_path / "proc")
     title = f"nginx: master process {binary} -c {conf}"
     processes.add(5_000_010, [title], listens=["0.0.0.0:80"], exe=str(binary))
