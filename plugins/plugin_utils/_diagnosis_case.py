@@ -16,6 +16,7 @@ import functools
 import posixpath
 import re
 import typing as t
+import urllib.parse
 
 from ansible_collections.flaskworks.static_media.plugins.plugin_utils import (
     _diagnosis_sites,
@@ -681,6 +682,4 @@ def questions(case: Case) -> t.Iterator[Question]:
 
 def quoted(path: str) -> str:
     """Return a path as a browser writes it in a request line."""
-    import urllib.parse
-
     return urllib.parse.quote(path)

@@ -56,11 +56,11 @@ def config(nginx: Answer) -> _nginx_config.Config | None:
     """Return the configuration that was found; ``None`` where there is none to be read."""
     if not nginx.get("files"):
         return None
-    return _nginx_config.load(
-        {file["path"]: file["content"] for file in nginx["files"]},
-        nginx.get("conf_file") or "/etc/nginx/nginx.conf",
-        nginx.get("prefix") or "/etc/nginx/",
-    )
+    where = {
+        "conf_file": nginx.get("conf_file") or "/etc/nginx/nginx.conf",
+        "prefix": nginx.get("prefix") or "/etc/nginx/",
+    }
+    return _nginx_config.load_answer({**nginx, **where})
 
 
 def upstreams(found: _nginx_config.Config | None) -> list[str]:
@@ -166,7 +166,7 @@ def passes(config: _nginx_config.Config, server: _nginx_config.Server) -> t.Iter
                 where, uri = split_pass(directive)
                 if where:
                     group = config.upstreams.get(where) or [where]
-                    known = tuple(normal(with_port(address)) for address in group)
+                    known = tuple(normal(_nginx_config.address_of(address)) for address in group)
                     yield Pass(server, location, directive, known, uri)
 
 
@@ -189,10 +189,3 @@ def split_pass(directive: _nginx_config.Directive) -> tuple[str, str | None]:
         return f"unix:{path}", uri if colon else None
     host, slash, uri = rest.partition("/")
     return host, slash + uri if slash else None
-
-
-def with_port(address: str) -> str:
-    """Return an address of an upstream with its port: 80 is Nginx's default."""
-    if address.startswith("unix:") or re.search(r":\d+\Z", address):
-        return address
-    return f"{address}:80"

@@ -12,6 +12,8 @@ import dataclasses
 import posixpath
 import typing as t
 
+from ansible_collections.flaskworks.static_media.plugins.module_utils._rules import contains
+
 
 @dataclasses.dataclass
 class Finding:
@@ -71,5 +73,4 @@ class Findings:
 
 def below(directory: str, path: str) -> bool:
     """Return whether a path is a directory or lies in it, by their names."""
-    directory, path = posixpath.normpath(directory), posixpath.normpath(path)
-    return path == directory or path.startswith(directory.rstrip("/") + "/")
+    return contains(posixpath.normpath(directory), posixpath.normpath(path))
